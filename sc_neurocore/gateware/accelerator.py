@@ -1,0 +1,89 @@
+"""The accelerator: images in, results out."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..network import AcceleratorSpec, IntegerNetwork
+from .encoder import SpikeEncoder
+from .layer import Layer
+from .layouts import encoder_trace, layer_trace, result
+from .readout import Readout
+from .serializer import Serializer
+
+
+class Accelerator(wiring.Component):
+    """A spiking network: encoder, layers and readout, a pipeline over timesteps.
+
+    Every stage works on a timestep of its own, and the next image is loaded meanwhile. The clock
+    cycle of each commit is what `timing.predict` says as long as neither stream waits for the
+    outside; when they do, results stay the same.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+        What it computes.
+    spec : AcceleratorSpec
+        How it is laid out.
+    trace : bool
+        Whether it has the trace ports.
+
+    Members
+    -------
+    intensities : In, stream
+        An image is ceil(n_input / beats) transfers of ``beats`` intensities, the first in the lowest
+        bits; what the last transfer has beyond ``n_input`` is ignored.
+    results : Out, stream of `layouts.result`
+        One transfer an output neuron.
+    trace_encoder : Out, `layouts.encoder_trace`
+    trace_layer_0, … : Out, `layouts.layer_trace`
+
+    Raises
+    ------
+    ValueError
+        If ``spec`` is not a layout of ``network``.
+    """
+
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, *, trace: bool = False):
+        spec.check(network)
+        self._network, self._spec, self._trace = network, spec, trace
+        members = {
+            "intensities": In(stream.Signature(
+                data.ArrayLayout(network.intensity_width, spec.beats))),
+            "results": Out(stream.Signature(result(network.n_output, network.count_width,
+                                                   network.current_width)))}
+        if trace:
+            members["trace_encoder"] = Out(encoder_trace(spec.beats, network.timesteps,
+                                                         spec.words(network)))
+            for index, widths in enumerate(network.widths):
+                members[f"trace_layer_{index}"] = Out(layer_trace(
+                    spec.lanes[index], network.timesteps, spec.folds(network, index),
+                    widths.membrane))
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        network, spec = self._network, self._spec
+        m.submodules.encoder = encoder = SpikeEncoder(network, spec)
+        wiring.connect(m, wiring.flipped(self.intensities), encoder.intensities)
+        if self._trace:
+            wiring.connect(m, encoder.trace, wiring.flipped(self.trace_encoder))
+
+        words, lanes = encoder.words, spec.beats
+        for index, layer in enumerate(network.layers):
+            serializer = Serializer(layer.n_input, lanes)
+            stage = Layer(layer, network.widths[index], network.timesteps, spec.lanes[index],
+                          is_output=index == len(network.layers) - 1)
+            m.submodules[f"serializer_{index}"] = serializer
+            m.submodules[f"layer_{index}"] = stage
+            wiring.connect(m, words, serializer.words)
+            wiring.connect(m, serializer.events, stage.events)
+            if self._trace:
+                trace = getattr(self, f"trace_layer_{index}")
+                wiring.connect(m, stage.trace, wiring.flipped(trace))
+            words, lanes = stage.words, spec.lanes[index]
+
+        m.submodules.readout = readout = Readout(network, spec.lanes[-1])
+        wiring.connect(m, words, readout.words)
+        wiring.connect(m, readout.results, wiring.flipped(self.results))
+        return m

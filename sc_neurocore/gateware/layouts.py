@@ -1,0 +1,57 @@
+"""Shapes that the components share: indices, payloads of the streams, and the trace.
+
+Structures are packed from the lowest bit up, in the order of their fields.
+"""
+
+from amaranth import Shape, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
+from amaranth.utils import ceil_log2
+
+
+def index_shape(entries: int) -> Shape:
+    """Unsigned shape of an index in range(entries); never zero bits wide, so it can be a port."""
+    return unsigned(max(1, ceil_log2(entries)))
+
+
+def spike_word(lanes: int) -> data.StructLayout:
+    """Spikes of ``lanes`` neighbouring neurons; ``last`` closes the timestep."""
+    return data.StructLayout({"spikes": lanes, "last": 1})
+
+
+def event(n_input: int) -> data.StructLayout:
+    """Address of a neuron, which spiked if ``spike`` is set; ``last`` closes the timestep."""
+    return data.StructLayout({"address": index_shape(n_input), "spike": 1, "last": 1})
+
+
+def output_word(lanes: int, membrane_width: int) -> data.StructLayout:
+    """Spikes and membranes of ``lanes`` neighbouring output neurons.
+
+    ``first`` and ``final`` are set throughout the first and the final timestep of an image, ``last``
+    in the word that closes any timestep.
+    """
+    return data.StructLayout({"spikes": lanes, "last": 1, "first": 1, "final": 1,
+                              "membranes": data.ArrayLayout(signed(membrane_width), lanes)})
+
+
+def result(n_output: int, count_width: int, current_width: int) -> data.StructLayout:
+    """One output neuron at the end of an image: its index, spike count and whole current.
+
+    ``last`` marks the image's last neuron; then ``predicted`` is the class.
+    """
+    return data.StructLayout({
+        "neuron": index_shape(n_output), "count": count_width, "current": signed(current_width),
+        "predicted": index_shape(n_output), "last": 1})
+
+
+def encoder_trace(beats: int, timesteps: int, words: int) -> wiring.Signature:
+    """While ``valid``: the encoder commits ``spikes`` of inputs word·beats and up."""
+    return wiring.Signature({"valid": Out(1), "timestep": Out(index_shape(timesteps)),
+                             "word": Out(index_shape(words)), "spikes": Out(beats)})
+
+
+def layer_trace(lanes: int, timesteps: int, folds: int, membrane_width: int) -> wiring.Signature:
+    """While ``valid``: a layer commits spikes and membranes of neurons fold·lanes and up."""
+    return wiring.Signature({
+        "valid": Out(1), "timestep": Out(index_shape(timesteps)), "fold": Out(index_shape(folds)),
+        "spikes": Out(lanes), "membranes": Out(data.ArrayLayout(signed(membrane_width), lanes))})

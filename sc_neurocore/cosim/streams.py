@@ -105,8 +105,10 @@ def _stream(design: Any, name: str) -> tuple[Any, Any, Any]:
 
 
 async def run_cycles(design: Any, parts: Sequence[Part], done: Callable[[], bool], limit: int,
-                     reset_cycles: int = 2) -> int:
-    """Reset the design and run it until ``done``; return the cycles that it took.
+                     linger: int = 0) -> int:
+    """Reset the design and run it until ``done``, and ``linger`` cycles more.
+
+    Returns the cycles until it was done.
 
     Raises
     ------
@@ -115,16 +117,19 @@ async def run_cycles(design: Any, parts: Sequence[Part], done: Callable[[], bool
     """
     cocotb.start_soon(Clock(design.clk, 10, unit="ns").start())
     design.rst.value = 1
-    for _ in range(reset_cycles):
+    for _ in range(2):
         await FallingEdge(design.clk)
-    for cycle in range(limit):
+    done_after = None
+    for cycle in range(limit + linger):
         design.rst.value = 0
         for part in parts:
             part.drive()
         await ReadOnly()
         for part in parts:
             part.sample(cycle)
-        if done():
-            return cycle + 1
+        if done_after is None and done():
+            done_after = cycle + 1
+        if done_after is not None and cycle + 1 >= done_after + linger:
+            return done_after
         await FallingEdge(design.clk)
     raise AssertionError(f"not done after {limit} cycles")

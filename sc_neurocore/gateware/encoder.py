@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 
 from ..network import AcceleratorSpec, IntegerNetwork
 from .double_buffer import DoubleBuffer
-from .layouts import encoder_trace, spike_word
+from .layouts import encoder_trace, index_shape, spike_word
 from .lfsr import Lfsr
 from .reserved_queue import ReservedQueue
 
@@ -56,7 +56,7 @@ class SpikeEncoder(wiring.Component):
         m.submodules.queue = queue = ReservedQueue(self.words.payload.shape())
         wiring.connect(m, queue.words, wiring.flipped(self.words))
 
-        write, loaded = image.write_port(), Signal(range(words))
+        write, loaded = image.write_port(), Signal(index_shape(words))
         m.d.comb += [self.intensities.ready.eq(halves.can_fill),
                      write.addr.eq(self._address(loaded, halves.fill)),
                      write.data.eq(self.intensities.payload),
@@ -68,7 +68,7 @@ class SpikeEncoder(wiring.Component):
                 m.d.comb += halves.filled.eq(1)
 
         read = image.read_port()
-        word, timestep = Signal(range(words)), Signal(range(network.timesteps))
+        word, timestep = Signal(index_shape(words)), Signal(index_shape(network.timesteps))
         issue, closes = Signal(), Signal()
         m.d.comb += [issue.eq(halves.can_drain & queue.room),
                      closes.eq(word == words - 1),

@@ -72,17 +72,22 @@ class Readout(wiring.Component):
         """Counts of the word's neurons, this timestep's spikes included."""
         network, word = self._network, self.words.payload
         folds = -(-network.n_output // self._lanes)
-        fold = Signal(range(folds))
         layout = data.ArrayLayout(network.count_width, self._lanes)
-        counts = Signal(layout)
-        m.submodules.counts = stored = memory.Memory(shape=layout, depth=folds, init=[])
-        read, write = stored.read_port(domain="comb"), stored.write_port()
+        counts, stored = Signal(layout), Signal(layout)
         taken = self.words.valid & self.words.ready
-        m.d.comb += [read.addr.eq(fold), write.addr.eq(fold), write.data.eq(counts),
-                     write.en.eq(taken)]
         for lane in range(self._lanes):
-            before = Mux(word.first, 0, read.data[lane])
+            before = Mux(word.first, 0, stored[lane])
             m.d.comb += counts[lane].eq(before + word.spikes[lane])
+
+        if folds == 1:
+            with m.If(taken):
+                m.d.sync += stored.eq(counts)
+            return counts
+        fold = Signal(index_shape(folds))
+        m.submodules.counts = rows = memory.Memory(shape=layout, depth=folds, init=[])
+        read, write = rows.read_port(domain="comb"), rows.write_port()
+        m.d.comb += [read.addr.eq(fold), stored.eq(read.data), write.addr.eq(fold),
+                     write.data.eq(counts), write.en.eq(taken)]
         with m.If(taken):
             m.d.sync += fold.eq(Mux(word.last, 0, fold + 1))
         return counts
@@ -94,7 +99,7 @@ class Readout(wiring.Component):
         selected = Signal(data.StructLayout({
             "neuron": index_shape(n_output), "count": network.count_width,
             "membrane": word.membranes.shape().elem_shape, "last": 1}), name="selected")
-        selecting, lane, neuron = Signal(), Signal(range(lanes)), Signal(index_shape(n_output))
+        selecting, lane, neuron = Signal(), Signal(index_shape(lanes)), Signal(index_shape(n_output))
         is_last, selects = Signal(), Signal()
         m.d.comb += [is_last.eq(neuron == n_output - 1),
                      selects.eq(self.words.valid & word.final & advance),

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .layouts import event, spike_word
+from .layouts import event, index_shape, spike_word
 
 
 def first_set(bits: list[Value]) -> tuple[Value, Value]:
@@ -49,7 +49,7 @@ class Serializer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word, sent = self.words.payload, Signal(self._lanes)
-        base = Signal(range(self._n_neurons))
+        base = Signal(index_shape(self._n_neurons))
         pending, rest = Signal(self._lanes), Signal(self._lanes)
         m.d.comb += pending.eq(word.spikes & ~sent)
         found, index = first_set(list(pending))

@@ -41,7 +41,7 @@ class WeightMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.rows = rows = memory.Memory(
-            shape=len(Value.cast(self.weights)), depth=self._folds * self._layer.n_input,
+            shape=len(Value.cast(self.weights)), depth=max(2, self._folds * self._layer.n_input),
             init=self._rows(), attrs={"ram_style": "block"})
         read = rows.read_port()
         m.d.comb += read.addr.eq(self.row)

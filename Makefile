@@ -1,0 +1,48 @@
+# Two commands do everything, set-up included:   make demo   make test
+# The virtual environment is .venv; delete it to start anew.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+JOBS   ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint verilog check-verilog regress benchmarks clean
+
+help:
+	@echo "make demo      train, convert, quantize, write Verilog, co-simulate and report, on real data"
+	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
+	@echo "make verilog   write the reference design to hdl/"
+	@echo "make regress   test, and the longer runs (MNIST=folder adds MNIST)"
+	@echo "make clean     remove build/ and .venv"
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/sc-neurocore demo --output build/demo
+
+test: lint check-verilog
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+verilog: $(READY)
+	$(BIN)/python hdl/generate.py
+
+check-verilog: $(READY)
+	$(BIN)/python hdl/generate.py --check
+
+regress: lint check-verilog
+	$(BIN)/python -m pytest -n $(JOBS)
+
+clean:
+	rm -rf build $(VENV)

@@ -1,0 +1,31 @@
+"""Fixtures of the simulations: each test compiles one component and runs one bench on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sc_neurocore.cosim import simulation
+from sc_neurocore.verilog import component_text
+
+CACHE = Path(__file__).parents[1] / "build" / "simulations"
+
+
+@pytest.fixture()
+def simulate(tmp_path: Path) -> Callable[..., None]:
+    """Run all tests of the bench module on an Amaranth component."""
+
+    def run(component: Any, bench: str, **parameters: Any) -> None:
+        top = bench.removeprefix("bench_")
+        compiled = simulation.compile_verilog(component_text(component, top), top, CACHE)
+        simulation.run(compiled, top, bench, parameters, tmp_path,
+                       python_path=[Path(__file__).parent])
+
+    return run
+
+
+@pytest.fixture()
+def cache() -> Path:
+    """Folder of compiled simulations, kept from run to run."""
+    return CACHE

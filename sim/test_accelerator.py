@@ -1,0 +1,56 @@
+"""The whole accelerator against the golden model; its bench is the one that the package ships."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from common import random_network
+
+from sc_neurocore import cosim
+from sc_neurocore.network import AcceleratorSpec
+
+CASES = {
+    "three layers, folds that do not divide": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4),
+    "one layer": dict(shape=(9, 4), lanes=(4,), beats=2),
+    "five layers of odd sizes": dict(shape=(7, 5, 9, 3, 6, 2), lanes=(2, 9, 3, 1, 2), beats=3),
+    "single neurons": dict(shape=(1, 1, 1), lanes=(1, 1), beats=1),
+    "a lane a neuron": dict(shape=(20, 16, 10), lanes=(16, 10), beats=20),
+    "one lane": dict(shape=(12, 10, 8), lanes=(1, 1), beats=1),
+    "weights of 2 bits": dict(shape=(10, 8, 4), lanes=(4, 4), beats=8, weight_width=2),
+    "weights of 16 bits": dict(shape=(10, 8, 4), lanes=(3, 4), beats=5, weight_width=16),
+    "one timestep": dict(shape=(10, 8, 4), lanes=(5, 2), beats=4, timesteps=1),
+    "256 timesteps": dict(shape=(5, 4, 3), lanes=(2, 3), beats=2, timesteps=256, images=2),
+    "no biases": dict(shape=(10, 6, 3), lanes=(6, 3), beats=4, biases=False),
+    "binary images": dict(shape=(10, 6, 3), lanes=(2, 3), beats=4, intensity_width=1),
+    "intensities of 16 bits": dict(shape=(6, 6, 3), lanes=(6, 1), beats=4, intensity_width=16),
+    "saturating membranes": dict(shape=(10, 8, 4), lanes=(3, 4), beats=4, membrane_width=8),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_spike_membrane_and_cycle(case, tmp_path, cache):
+    options = dict(CASES[case])
+    spec = AcceleratorSpec(options.pop("lanes"), options.pop("beats"))
+    count = options.pop("images", 5)
+    network = random_network(**options, seed=len(case))
+    random = np.random.default_rng(7)
+    images = random.integers(0, network.full_scale + 1, (count, network.n_input))
+    images[0] = 0
+    images[1] = network.full_scale
+    report = cosim.verify(network, images, spec, folder=tmp_path, cache=cache)
+    assert report.passed, str(report)
+    assert report.compared > 2 * count * network.timesteps * sum(network.shape)
+
+
+def test_the_seed_changes_the_hardware(tmp_path, cache):
+    """The Verilog of one seed is not the accelerator of another: a check of the check."""
+    from sc_neurocore import verilog
+
+    network = random_network((10, 6, 3))
+    spec = AcceleratorSpec((3, 3), 4)
+    images = np.random.default_rng(0).integers(0, 256, (3, 10))
+    text = verilog.generate(network, spec, trace=True)
+    report = cosim.verify(replace(network, seed=network.seed + 1), images, spec, folder=tmp_path,
+                          cache=cache, text=text)
+    assert not report.passed
+    assert "encoder, image 0, timestep 0, neuron" in str(report)

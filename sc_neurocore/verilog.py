@@ -43,6 +43,7 @@ def generate(network: IntegerNetwork, spec: AcceleratorSpec | None = None, *, tr
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"Module name must be a Verilog identifier, not {name!r}")
     spec = spec or AcceleratorSpec.for_network(network)
+    spec.check(network)
     accelerator = Accelerator(network, spec, trace=trace)
     return _header(network, spec) + component_text(accelerator, name)
 

@@ -1,0 +1,89 @@
+"""Who may import whom, checked on the source text."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sc_neurocore
+
+PACKAGE = Path(sc_neurocore.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+HOMES = {
+    "torch": ("conversion/",),
+    "amaranth": ("gateware/", "verilog.py"),
+    "cocotb": ("cosim/",),
+    "cocotb_tools": ("cosim/",),
+    "sklearn": (),
+    "matplotlib": ("plots.py",),
+}
+"""Optional packages, and where they may be imported; elsewhere only through `extras.require`."""
+
+STRANGERS = [("golden.py", "gateware/"), ("golden.py", "simulator.py"), ("simulator.py", "golden.py"),
+             ("gateware/", "golden.py"), ("gateware/", "simulator.py"),
+             ("network.py", "golden.py"), ("timing.py", "gateware/"), ("timing.py", "golden.py")]
+"""What must not import what: a mistake that they shared would pass every check."""
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of all that a file imports, anywhere in it."""
+    package = ["sc_neurocore", *path.relative_to(PACKAGE).parent.parts]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names} | {module}
+    return found
+
+
+def place(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_optional_packages_stay_at_home(package):
+    guests = {place(path) for path in FILES for name in imports(path)
+              if name.partition(".")[0] == package and not place(path).startswith(HOMES[package])}
+    assert not guests, f"{package} is imported outside {HOMES[package]}"
+
+
+@pytest.mark.parametrize(("importer", "imported"), STRANGERS)
+def test_strangers_stay_strangers(importer, imported):
+    module = "sc_neurocore." + imported.removesuffix("/").removesuffix(".py")
+    for path in FILES:
+        if place(path).startswith(importer):
+            known = {name for name in imports(path) if name == module
+                     or name.startswith(module + ".")}
+            assert not known, f"{place(path)} imports {known}"
+
+
+def test_only_the_command_line_prints_or_exits():
+    for path in FILES:
+        if place(path) == "cli.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = isinstance(node, ast.Call) and ast.unparse(node.func)
+            assert called not in {"print", "sys.exit", "exit"}, f"{place(path)}:{node.lineno}"
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = ("import sc_neurocore, sc_neurocore.cli, sc_neurocore.golden, sc_neurocore.cosim, sys;"
+            "print([m for m in ('torch', 'amaranth', 'cocotb', 'sklearn', 'matplotlib')"
+            " if m in sys.modules])")
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_every_gateware_component_has_its_bench():
+    simulations = PACKAGE.parent / "sim"
+    plumbing = {"__init__", "layouts", "accelerator"}
+    for path in (PACKAGE / "gateware").glob("*.py"):
+        assert (simulations / f"test_{path.stem}.py").exists() or path.stem in plumbing - {
+            "accelerator"}, path.stem
+        assert (simulations / f"bench_{path.stem}.py").exists() or path.stem in plumbing, path.stem

@@ -1,0 +1,72 @@
+"""Cycle predictions by hand; that they are the gateware's cycles is for sim/test_accelerator.py."""
+
+import numpy as np
+import pytest
+
+from sc_neurocore import golden
+from sc_neurocore.network import AcceleratorSpec, IntegerLayer, IntegerNetwork
+from sc_neurocore.timing import predict
+
+
+def network(n_input, *sizes, timesteps=2):
+    layers = []
+    for fan_in, neurons in zip((n_input, *sizes), sizes, strict=False):
+        layers.append(IntegerLayer(np.ones((neurons, fan_in), int), np.zeros(neurons, int),
+                                   np.ones(neurons, int), np.zeros(neurons, int)))
+    return IntegerNetwork(tuple(layers), timesteps)
+
+
+def test_a_silent_image_by_hand():
+    """Two words loaded in cycles 0 and 1; word 0 is read in cycle 2."""
+    net = network(4, 2, timesteps=1)
+    cycles = golden.trace(net, [0, 0, 0, 0], AcceleratorSpec((2,), 2)).trace.cycles
+    assert cycles.loads.tolist() == [[0, 1]]
+    assert cycles.encoder.tolist() == [[[3, 4]]]     # a cycle after reading
+    # Word 1 is taken in cycle 5, begin is issued in 6, fire in 7, and commits three cycles later.
+    assert cycles.layers[0].tolist() == [[[10]]]
+    # Its word is selected in cycles 11 and 12, neuron by neuron.
+    assert cycles.results.tolist() == [[14, 15]]
+    assert cycles.latency.tolist() == [16]
+    assert cycles.total == 16
+
+
+def test_each_event_and_fold_costs_a_cycle():
+    net = network(6, 4, timesteps=3)
+    spikes = np.ones((1, 3, 6), bool), [np.zeros((1, 3, 4), bool)]
+    one_fold = predict(net, AcceleratorSpec((4,), 6), *spikes).layers[0]
+    two_folds = predict(net, AcceleratorSpec((2,), 6), *spikes).layers[0]
+    assert np.diff(one_fold.ravel()).tolist() == [6 + 2, 6 + 2]
+    assert np.diff(two_folds.ravel()).tolist() == [6 + 2] * 5
+
+
+def test_the_next_image_is_loaded_meanwhile():
+    net = network(4, 3, timesteps=8)
+    images = np.full((4, 4), 255)
+    cycles = golden.trace(net, images, AcceleratorSpec((1,), 1)).trace.cycles
+    results = cycles.results[:, -1]
+    assert np.diff(results).tolist() == [8 * 3 * (4 + 2)] * 3
+    assert (cycles.loads[1:, 0] < results[:-1]).all()
+
+
+def test_a_slow_layer_holds_back_the_one_before():
+    net = network(2, 4, 4, timesteps=20)
+    spikes = np.ones((1, 20, 2), bool), [np.ones((1, 20, 4), bool), np.zeros((1, 20, 4), bool)]
+    fast, slow = predict(net, AcceleratorSpec((4, 1), 2), *spikes).layers
+    assert np.diff(slow[0, :, -1]).tolist() == [4 * (4 + 2)] * 19
+    assert np.diff(fast[0, 5:, 0]).tolist() == [4 * (4 + 2)] * 14
+
+
+def test_cycles_do_not_go_backwards_and_latency_is_positive():
+    net = network(9, 5, 3, timesteps=4)
+    images = np.random.default_rng(0).integers(0, 256, (3, 9))
+    cycles = golden.trace(net, images, AcceleratorSpec((2, 2), 2)).trace.cycles
+    for array in (cycles.loads, cycles.encoder, *cycles.layers, cycles.results):
+        assert (np.diff(array.ravel()) > 0).all()
+    assert (cycles.latency > 0).all()
+
+
+def test_a_layout_of_another_network_is_refused():
+    with pytest.raises(ValueError, match="Lanes must be given for 1 layers, not for 2"):
+        golden.trace(network(4, 2), [0, 0, 0, 0], AcceleratorSpec((2, 2)))
+    with pytest.raises(ValueError, match=r"Lanes of layer 0 must be in range\(1, 3\), not 3"):
+        golden.trace(network(4, 2), [0, 0, 0, 0], AcceleratorSpec((3,)))

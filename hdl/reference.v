@@ -1252,7 +1252,7 @@ module \reference.encoder.queue (rst, reserve, room, words__valid, words__payloa
   reg [1:0] \$4 ;
   input clk;
   wire clk;
-  reg [1:0] free = 2'h2;
+  reg [1:0] free = 2'h3;
   wire push;
   wire [4:0] r_data;
   input r_en;
@@ -1297,7 +1297,7 @@ module \reference.encoder.queue (rst, reserve, room, words__valid, words__payloa
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$4  = \$3 [1:0];
     if (rst) begin
-      \$4  = 2'h2;
+      \$4  = 2'h3;
     end
   end
   assign word = w_data;
@@ -1317,33 +1317,37 @@ module \reference.encoder.queue.fifo (rst, r_rdy, r_data, r_en, w_port__data, w_
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
-  wire [2:0] \$14 ;
-  reg \$15 ;
-  reg \$16 ;
-  reg [1:0] \$17 ;
-  wire [1:0] \$2 ;
-  wire \$3 ;
-  wire [1:0] \$4 ;
+  wire [2:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [2:0] \$18 ;
+  reg [1:0] \$19 ;
+  wire \$2 ;
+  reg [1:0] \$20 ;
+  reg [1:0] \$21 ;
+  wire [2:0] \$3 ;
+  wire [2:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire [2:0] \$9 ;
+  wire [2:0] \$7 ;
+  wire [2:0] \$8 ;
+  wire \$9 ;
   input clk;
   wire clk;
-  (* init = 1'h0 *)
-  wire consume;
+  (* init = 2'h0 *)
+  wire [1:0] consume;
   reg [1:0] level = 2'h0;
-  (* init = 1'h0 *)
-  wire produce;
+  (* init = 2'h0 *)
+  wire [1:0] produce;
   output [4:0] r_data;
   wire [4:0] r_data;
   input r_en;
   wire r_en;
   (* init = 2'h0 *)
   wire [1:0] r_level;
-  reg r_port__addr = 1'h0;
+  reg [1:0] r_port__addr = 2'h0;
   wire [4:0] r_port__data;
   output r_rdy;
   wire r_rdy;
@@ -1354,75 +1358,80 @@ module \reference.encoder.queue.fifo (rst, r_rdy, r_data, r_en, w_port__data, w_
   wire w_en;
   (* init = 2'h0 *)
   wire [1:0] w_level;
-  reg w_port__addr = 1'h0;
+  reg [1:0] w_port__addr = 2'h0;
   input [4:0] w_port__data;
   wire [4:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [4:0] storage [1:0];
+  reg [4:0] storage [2:0];
   initial begin
     storage[0] = 5'h00;
     storage[1] = 5'h00;
+    storage[2] = 5'h00;
   end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 2'h2;
+  assign w_rdy = level != 2'h3;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr + 1'h1;
-  assign \$3  = r_rdy & r_en;
-  assign \$4  = r_port__addr + 1'h1;
-  assign \$5  = w_rdy & w_en;
-  assign \$6  = r_rdy & r_en;
-  assign \$7  = ~ \$6 ;
-  assign \$8  = \$5  & \$7 ;
-  assign \$9  = level + 1'h1;
+  assign \$2  = w_port__addr == 2'h2;
+  assign \$3  = w_port__addr + 1'h1;
+  assign \$4  = \$2  ? 3'h0 : \$3 ;
+  assign \$5  = r_rdy & r_en;
+  assign \$6  = r_port__addr == 2'h2;
+  assign \$7  = r_port__addr + 1'h1;
+  assign \$8  = \$6  ? 3'h0 : \$7 ;
+  assign \$9  = w_rdy & w_en;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = w_rdy & w_en;
-  assign \$12  = ~ \$11 ;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = level - 1'h1;
+  assign \$11  = ~ \$10 ;
+  assign \$12  = \$9  & \$11 ;
+  assign \$13  = level + 1'h1;
+  assign \$14  = r_rdy & r_en;
+  assign \$15  = w_rdy & w_en;
+  assign \$16  = ~ \$15 ;
+  assign \$17  = \$14  & \$16 ;
+  assign \$18  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$15 ;
+    w_port__addr <= \$19 ;
   always @(posedge clk)
-    r_port__addr <= \$16 ;
+    r_port__addr <= \$20 ;
   always @(posedge clk)
-    level <= \$17 ;
+    level <= \$21 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$15  = w_port__addr;
+    \$19  = w_port__addr;
     if (\$1 ) begin
-      \$15  = \$2 [0];
+      \$19  = \$4 [1:0];
     end
     if (rst) begin
-      \$15  = 1'h0;
+      \$19  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$16  = r_port__addr;
-    if (\$3 ) begin
-      \$16  = \$4 [0];
+    \$20  = r_port__addr;
+    if (\$5 ) begin
+      \$20  = \$8 [1:0];
     end
     if (rst) begin
-      \$16  = 1'h0;
+      \$20  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$17  = level;
-    if (\$8 ) begin
-      \$17  = \$9 [1:0];
+    \$21  = level;
+    if (\$12 ) begin
+      \$21  = \$13 [1:0];
     end
-    if (\$13 ) begin
-      \$17  = \$14 [1:0];
+    if (\$17 ) begin
+      \$21  = \$18 [1:0];
     end
     if (rst) begin
-      \$17  = 2'h0;
+      \$21  = 2'h0;
     end
   end
   assign w_level = level;
@@ -1448,19 +1457,37 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   reg [7:0] \$19 ;
   wire [8:0] \$2 ;
   reg [2:0] \$20 ;
-  reg [14:0] \$21 ;
-  reg [14:0] \$22 ;
-  reg [14:0] \$23 ;
+  reg [1:0] \$21 ;
+  reg [1:0] \$22 ;
+  reg [2:0] \$23 ;
+  reg [7:0] \$24 ;
+  reg [1:0] \$25 ;
+  reg [1:0] \$26 ;
+  reg [2:0] \$27 ;
+  reg [7:0] \$28 ;
+  reg [1:0] \$29 ;
   wire \$3 ;
+  reg [1:0] \$30 ;
+  reg [2:0] \$31 ;
+  reg [7:0] \$32 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire [6:0] \$8 ;
   wire [7:0] \$9 ;
-  reg [1:0] \$like  = 2'h0;
-  reg [7:0] \$like$15  = 8'h00;
+  reg [1:0] \$signal  = 2'h0;
+  reg [7:0] \$signal$47  = 8'h00;
   wire [5:0] address;
+  reg [7:0] addressed_base = 8'h00;
+  reg [1:0] addressed_fold = 2'h0;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  reg [1:0] addressed_operation = 2'h0;
+  reg [2:0] addressed_timestep = 3'h0;
   input clk;
   wire clk;
   wire commit;
@@ -1479,13 +1506,34 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   input events__valid;
   wire events__valid;
   wire \events__valid$5 ;
+  reg [7:0] executed_base = 8'h00;
+  reg [1:0] executed_fold = 2'h0;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  reg [1:0] executed_operation = 2'h0;
+  (* init = 3'h0 *)
+  wire [2:0] executed_timestep;
+  reg [7:0] fetched_base = 8'h00;
+  (* init = 2'h0 *)
+  wire [1:0] fetched_fold;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  (* init = 2'h0 *)
+  wire [1:0] fetched_operation;
+  reg [2:0] fetched_timestep = 3'h0;
   wire first;
-  wire [1:0] fold;
+  reg [1:0] fold = 2'h0;
   reg [1:0] fsm_state = 2'h0;
   wire full;
   reg [5:0] index = 6'h00;
   (* init = 6'h00 *)
-  wire [5:0] \index$17 ;
+  wire [5:0] \index$14 ;
   wire [6:0] length;
   wire [43:0] membranes;
   wire [10:0] \membranes[0] ;
@@ -1497,7 +1545,13 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   (* enum_value_01 = "BEGIN" *)
   (* enum_value_10 = "SYNAPSE" *)
   (* enum_value_11 = "FIRE" *)
-  wire [1:0] operation;
+  reg [1:0] operation;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  reg [1:0] \operation$24  = 2'h0;
   wire push;
   reg \release ;
   reg reserve;
@@ -1506,47 +1560,8 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   input rst;
   wire rst;
   wire [3:0] spikes;
-  reg [14:0] step;
-  wire [7:0] \step.base ;
-  wire [1:0] \step.fold ;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \step.operation ;
-  wire [2:0] \step.timestep ;
-  reg [14:0] step_1 = 15'h0000;
-  wire [7:0] \step_1.base ;
-  wire [1:0] \step_1.fold ;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \step_1.operation ;
-  wire [2:0] \step_1.timestep ;
-  reg [14:0] step_2 = 15'h0000;
-  wire [7:0] \step_2.base ;
-  wire [1:0] \step_2.fold ;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \step_2.operation ;
-  wire [2:0] \step_2.timestep ;
-  reg [14:0] step_3 = 15'h0000;
-  wire [7:0] \step_3.base ;
-  wire [1:0] \step_3.fold ;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \step_3.operation ;
-  wire [2:0] \step_3.timestep ;
   reg [2:0] timestep = 3'h0;
+  (* init = 2'h0 *)
   wire [1:0] trace__fold;
   wire [43:0] trace__membranes;
   wire [10:0] \trace__membranes[0] ;
@@ -1554,7 +1569,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   wire [10:0] \trace__membranes[2] ;
   wire [10:0] \trace__membranes[3] ;
   wire [3:0] trace__spikes;
-  wire [2:0] trace__timestep;
+  reg [2:0] trace__timestep = 3'h0;
   wire trace__valid;
   wire [15:0] weights;
   wire [15:0] \weights$31 ;
@@ -1582,10 +1597,10 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   output words__valid;
   wire words__valid;
   wire \words__valid$11 ;
-  assign \$1  = \$like  == 2'h3;
-  assign \$2  = step_1[14:7] + address;
-  assign first = ! step_2[6:4];
-  assign \$3  = step_3[3:2] == 2'h3;
+  assign \$1  = \$signal  == 2'h3;
+  assign \$2  = addressed_base + address;
+  assign first = ! fetched_timestep;
+  assign \$3  = executed_fold == 2'h3;
   assign \$4  = ! fsm_state;
   assign \$5  = fsm_state == 1'h1;
   assign \$6  = fsm_state == 2'h2;
@@ -1593,9 +1608,9 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   assign \$8  = index + 1'h1;
   assign \$9  = length - 1'h1;
   assign \$10  = index == \$9 ;
-  assign \$11  = \$like  + 1'h1;
-  assign \$12  = \$like$15  + 7'h40;
-  assign \$13  = \$like  == 2'h3;
+  assign \$11  = \$signal  + 1'h1;
+  assign \$12  = \$signal$47  + 7'h40;
+  assign \$13  = \$signal  == 2'h3;
   assign \$14  = timestep + 1'h1;
   assign \$15  = timestep == 3'h7;
   always @(posedge clk)
@@ -1603,17 +1618,35 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   always @(posedge clk)
     index <= \$17 ;
   always @(posedge clk)
-    \$like  <= \$18 ;
+    \$signal  <= \$18 ;
   always @(posedge clk)
-    \$like$15  <= \$19 ;
+    \$signal$47  <= \$19 ;
   always @(posedge clk)
     timestep <= \$20 ;
   always @(posedge clk)
-    step_1 <= \$21 ;
+    addressed_operation <= \$21 ;
   always @(posedge clk)
-    step_2 <= \$22 ;
+    addressed_fold <= \$22 ;
   always @(posedge clk)
-    step_3 <= \$23 ;
+    addressed_timestep <= \$23 ;
+  always @(posedge clk)
+    addressed_base <= \$24 ;
+  always @(posedge clk)
+    \operation$24  <= \$25 ;
+  always @(posedge clk)
+    fold <= \$26 ;
+  always @(posedge clk)
+    fetched_timestep <= \$27 ;
+  always @(posedge clk)
+    fetched_base <= \$28 ;
+  always @(posedge clk)
+    executed_operation <= \$29 ;
+  always @(posedge clk)
+    executed_fold <= \$30 ;
+  always @(posedge clk)
+    trace__timestep <= \$31 ;
+  always @(posedge clk)
+    executed_base <= \$32 ;
   \reference.layer_0.buffer  buffer (
     .address(address),
     .clk(clk),
@@ -1629,9 +1662,10 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   \reference.layer_0.neurons  neurons (
     .clk(clk),
     .commit(push),
-    .\first$5 (first),
+    .first(first),
+    .fold(fold),
     .membranes(trace__membranes),
-    .\port$754$0 (step_2[3:0]),
+    .operation(\operation$24 ),
     .rst(rst),
     .spikes(spikes),
     .weights(weights)
@@ -1655,17 +1689,17 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    step[1:0] = 2'h0;
+    operation = 2'h0;
     casez (fsm_state)
       2'h0:
           if (full) begin
-            step[1:0] = 2'h1;
+            operation = 2'h1;
           end
       2'h1:
-          step[1:0] = 2'h2;
+          operation = 2'h2;
       2'h2:
           if (room) begin
-            step[1:0] = 2'h3;
+            operation = 2'h3;
           end
     endcase
   end
@@ -1743,7 +1777,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$18  = \$like ;
+    \$18  = \$signal ;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -1763,7 +1797,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$19  = \$like$15 ;
+    \$19  = \$signal$47 ;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -1805,23 +1839,86 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$21  = step;
+    \$21  = operation;
     if (rst) begin
-      \$21  = 15'h0000;
+      \$21  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$22  = step_1;
+    \$22  = \$signal ;
     if (rst) begin
-      \$22  = 15'h0000;
+      \$22  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$23  = step_2;
+    \$23  = timestep;
     if (rst) begin
-      \$23  = 15'h0000;
+      \$23  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$24  = \$signal$47 ;
+    if (rst) begin
+      \$24  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$25  = addressed_operation;
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$26  = addressed_fold;
+    if (rst) begin
+      \$26  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$27  = addressed_timestep;
+    if (rst) begin
+      \$27  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$28  = addressed_base;
+    if (rst) begin
+      \$28  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$29  = \operation$24 ;
+    if (rst) begin
+      \$29  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$30  = fold;
+    if (rst) begin
+      \$30  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$31  = fetched_timestep;
+    if (rst) begin
+      \$31  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$32  = fetched_base;
+    if (rst) begin
+      \$32  = 8'h00;
     end
   end
   assign \events__payload$1  = events__payload;
@@ -1830,15 +1927,15 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   assign \words__payload$7  = words__payload;
   assign \words__ready$9  = words__ready;
   assign \words__valid$11  = words__valid;
-  assign \index$17  = index;
+  assign \index$14  = index;
   assign row = \$2 [7:0];
-  assign operation = step_2[1:0];
-  assign fold = step_2[3:2];
+  assign fetched_operation = \operation$24 ;
+  assign fetched_fold = fold;
   assign \weights$31  = weights;
   assign commit = push;
   assign trace__valid = push;
-  assign trace__timestep = step_3[6:4];
-  assign trace__fold = step_3[3:2];
+  assign executed_timestep = trace__timestep;
+  assign trace__fold = executed_fold;
   assign trace__spikes = spikes;
   assign membranes = trace__membranes;
   assign \events__payload.address  = events__payload[5:0];
@@ -1851,18 +1948,6 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   assign \words__payload.last  = words__payload[4];
   assign \words__payload$7.spikes  = words__payload[3:0];
   assign \words__payload$7.last  = words__payload[4];
-  assign \step.operation  = step[1:0];
-  assign \step.fold  = step[3:2];
-  assign \step.timestep  = step[6:4];
-  assign \step.base  = step[14:7];
-  assign \step_1.operation  = step_1[1:0];
-  assign \step_1.fold  = step_1[3:2];
-  assign \step_1.timestep  = step_1[6:4];
-  assign \step_1.base  = step_1[14:7];
-  assign \step_2.operation  = step_2[1:0];
-  assign \step_2.fold  = step_2[3:2];
-  assign \step_2.timestep  = step_2[6:4];
-  assign \step_2.base  = step_2[14:7];
   assign \weights[0]  = weights[3:0];
   assign \weights[1]  = weights[7:4];
   assign \weights[2]  = weights[11:8];
@@ -1873,10 +1958,6 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   assign \weights$31[3]  = weights[15:12];
   assign \word.spikes  = word[3:0];
   assign \word.last  = word[4];
-  assign \step_3.operation  = step_3[1:0];
-  assign \step_3.fold  = step_3[3:2];
-  assign \step_3.timestep  = step_3[6:4];
-  assign \step_3.base  = step_3[14:7];
   assign \trace__membranes[0]  = trace__membranes[10:0];
   assign \trace__membranes[1]  = trace__membranes[21:11];
   assign \trace__membranes[2]  = trace__membranes[32:22];
@@ -1887,12 +1968,6 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   assign \membranes[3]  = trace__membranes[43:33];
   assign word[4] = \$3 ;
   assign word[3:0] = spikes;
-  always @*
-    step[14:7] = \$like$15 ;
-  always @*
-    step[6:4] = timestep;
-  always @*
-    step[3:2] = \$like ;
 endmodule
 
 module \reference.layer_0.buffer (rst, events__valid, length, events__ready, full, address, events__payload, drained, index, clk);
@@ -2256,7 +2331,7 @@ module \reference.layer_0.buffer.halves (rst, filled, can_fill, can_drain, drain
   end
 endmodule
 
-module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights, spikes, membranes, clk);
+module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights, spikes, membranes, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
   wire [11:0] \$1 ;
   wire \$10 ;
@@ -2307,11 +2382,18 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   wire clk;
   output commit;
   wire commit;
-  reg first = 1'h0;
-  input \first$5 ;
-  wire \first$5 ;
-  reg [1:0] fold = 2'h0;
-  wire [1:0] \fold$7 ;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  reg [1:0] executed = 2'h0;
+  reg [1:0] executed_fold = 2'h0;
+  input first;
+  wire first;
+  input [1:0] fold;
+  wire [1:0] fold;
+  reg is_first = 1'h0;
   output [43:0] membranes;
   wire [43:0] membranes;
   wire [10:0] \membranes[0] ;
@@ -2323,15 +2405,8 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   (* enum_value_01 = "BEGIN" *)
   (* enum_value_10 = "SYNAPSE" *)
   (* enum_value_11 = "FIRE" *)
-  reg [1:0] operation = 2'h0;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \operation$3 ;
-  input [3:0] \port$754$0 ;
-  wire [3:0] \port$754$0 ;
+  input [1:0] operation;
+  wire [1:0] operation;
   wire [1:0] read__addr;
   wire [1:0] \read__addr$19 ;
   wire [1:0] \read__addr$20 ;
@@ -2385,7 +2460,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   end
   reg [11:0] _0_;
   always @(posedge clk) begin
-    _0_ <= biases[\port$754$0 [3:2]];
+    _0_ <= biases[fold];
   end
   assign \read__data$29  = _0_;
   reg [23:0] initial_membranes [3:0];
@@ -2397,7 +2472,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= initial_membranes[\port$754$0 [3:2]];
+    _1_ <= initial_membranes[fold];
   end
   assign read__data = _1_;
   reg [43:0] stored [3:0];
@@ -2409,11 +2484,11 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   end
   always @(posedge clk) begin
     if (commit)
-      stored[fold] <= membranes;
+      stored[executed_fold] <= membranes;
   end
   reg [43:0] _2_;
   always @(posedge clk) begin
-    _2_ <= stored[\port$754$0 [3:2]];
+    _2_ <= stored[fold];
   end
   assign \$signature__data  = _2_;
   reg [27:0] thresholds [3:0];
@@ -2425,40 +2500,40 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   end
   reg [27:0] _3_;
   always @(posedge clk) begin
-    _3_ <= thresholds[\port$754$0 [3:2]];
+    _3_ <= thresholds[fold];
   end
   assign \read__data$31  = _3_;
-  assign commit = operation == 2'h3;
+  assign commit = executed == 2'h3;
   assign \$1  = $signed(augend_0) + $signed(addend_0);
-  assign \$2  = first ? { read__data[5], read__data[5], read__data[5], read__data[5], read__data[5], read__data[5:0] } : \$signature__data [10:0];
+  assign \$2  = is_first ? { read__data[5], read__data[5], read__data[5], read__data[5], read__data[5], read__data[5:0] } : \$signature__data [10:0];
   assign \$3  = - $signed(\read__data$31 [6:0]);
   assign \$4  = $signed(\$1 [10:0]) >= $signed(1'h0);
   assign remains_0 = \$4  ? \$1 [10:0] : accumulator_0;
   assign \$5  = $signed(\$1 [10:0]) >= $signed(1'h0);
   assign \$6  = $signed(augend_1) + $signed(addend_1);
-  assign \$7  = first ? { read__data[11], read__data[11], read__data[11], read__data[11], read__data[11], read__data[11:6] } : \$signature__data [21:11];
+  assign \$7  = is_first ? { read__data[11], read__data[11], read__data[11], read__data[11], read__data[11], read__data[11:6] } : \$signature__data [21:11];
   assign \$8  = - $signed(\read__data$31 [13:7]);
   assign \$9  = $signed(\$6 [10:0]) >= $signed(1'h0);
   assign remains_1 = \$9  ? \$6 [10:0] : accumulator_1;
   assign \$10  = $signed(\$6 [10:0]) >= $signed(1'h0);
   assign \$11  = $signed(augend_2) + $signed(addend_2);
-  assign \$12  = first ? { read__data[17], read__data[17], read__data[17], read__data[17], read__data[17], read__data[17:12] } : \$signature__data [32:22];
+  assign \$12  = is_first ? { read__data[17], read__data[17], read__data[17], read__data[17], read__data[17], read__data[17:12] } : \$signature__data [32:22];
   assign \$13  = - $signed(\read__data$31 [20:14]);
   assign \$14  = $signed(\$11 [10:0]) >= $signed(1'h0);
   assign remains_2 = \$14  ? \$11 [10:0] : accumulator_2;
   assign \$15  = $signed(\$11 [10:0]) >= $signed(1'h0);
   assign \$16  = $signed(augend_3) + $signed(addend_3);
-  assign \$17  = first ? { read__data[23], read__data[23], read__data[23], read__data[23], read__data[23], read__data[23:18] } : \$signature__data [43:33];
+  assign \$17  = is_first ? { read__data[23], read__data[23], read__data[23], read__data[23], read__data[23], read__data[23:18] } : \$signature__data [43:33];
   assign \$18  = - $signed(\read__data$31 [27:21]);
   assign \$19  = $signed(\$16 [10:0]) >= $signed(1'h0);
   assign remains_3 = \$19  ? \$16 [10:0] : accumulator_3;
   assign \$20  = $signed(\$16 [10:0]) >= $signed(1'h0);
   always @(posedge clk)
-    operation <= \$21 ;
+    executed <= \$21 ;
   always @(posedge clk)
-    first <= \$22 ;
+    is_first <= \$22 ;
   always @(posedge clk)
-    fold <= \$23 ;
+    executed_fold <= \$23 ;
   always @(posedge clk)
     accumulator_0 <= \$24 ;
   always @(posedge clk)
@@ -2469,21 +2544,21 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
     accumulator_3 <= \$27 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$21  = \port$754$0 [1:0];
+    \$21  = operation;
     if (rst) begin
       \$21  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$22  = \first$5 ;
+    \$22  = first;
     if (rst) begin
       \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$23  = \port$754$0 [3:2];
+    \$23  = fold;
     if (rst) begin
       \$23  = 2'h0;
     end
@@ -2491,7 +2566,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$24  = accumulator_0;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$24  = \$1 [10:0];
       2'h3:
@@ -2504,7 +2579,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$25  = accumulator_1;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$25  = \$6 [10:0];
       2'h3:
@@ -2517,7 +2592,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$26  = accumulator_2;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$26  = \$11 [10:0];
       2'h3:
@@ -2530,7 +2605,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$27  = accumulator_3;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$27  = \$16 [10:0];
       2'h3:
@@ -2543,7 +2618,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     augend_0 = accumulator_0;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_0 = \$2 ;
     endcase
@@ -2551,7 +2626,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     addend_0 = 11'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_0 = { \read__data$29 [2], \read__data$29 [2], \read__data$29 [2], \read__data$29 [2], \read__data$29 [2], \read__data$29 [2], \read__data$29 [2], \read__data$29 [2], \read__data$29 [2:0] };
       2'h2:
@@ -2563,7 +2638,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     augend_1 = accumulator_1;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_1 = \$7 ;
     endcase
@@ -2571,7 +2646,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     addend_1 = 11'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_1 = { \read__data$29 [5], \read__data$29 [5], \read__data$29 [5], \read__data$29 [5], \read__data$29 [5], \read__data$29 [5], \read__data$29 [5], \read__data$29 [5], \read__data$29 [5:3] };
       2'h2:
@@ -2583,7 +2658,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     augend_2 = accumulator_2;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_2 = \$12 ;
     endcase
@@ -2591,7 +2666,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     addend_2 = 11'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_2 = { \read__data$29 [8], \read__data$29 [8], \read__data$29 [8], \read__data$29 [8], \read__data$29 [8], \read__data$29 [8], \read__data$29 [8], \read__data$29 [8], \read__data$29 [8:6] };
       2'h2:
@@ -2603,7 +2678,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     augend_3 = accumulator_3;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_3 = \$17 ;
     endcase
@@ -2611,7 +2686,7 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     addend_3 = 11'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_3 = { \read__data$29 [11], \read__data$29 [11], \read__data$29 [11], \read__data$29 [11], \read__data$29 [11], \read__data$29 [11], \read__data$29 [11], \read__data$29 [11], \read__data$29 [11:9] };
       2'h2:
@@ -2620,17 +2695,15 @@ module \reference.layer_0.neurons (rst, \first$5 , commit, \port$754$0 , weights
           addend_3 = { \$18 [7], \$18 [7], \$18 [7], \$18  };
     endcase
   end
-  assign \operation$3  = \port$754$0 [1:0];
-  assign \fold$7  = \port$754$0 [3:2];
   assign total_0 = \$1 [10:0];
   assign total_1 = \$6 [10:0];
   assign total_2 = \$11 [10:0];
   assign total_3 = \$16 [10:0];
-  assign read__addr = \port$754$0 [3:2];
-  assign \read__addr$19  = \port$754$0 [3:2];
-  assign \read__addr$20  = \port$754$0 [3:2];
-  assign \$signature__addr  = \port$754$0 [3:2];
-  assign write__addr = fold;
+  assign read__addr = fold;
+  assign \read__addr$19  = fold;
+  assign \read__addr$20  = fold;
+  assign \$signature__addr  = fold;
+  assign write__addr = executed_fold;
   assign write__data = membranes;
   assign write__en = commit;
   assign \membranes[0]  = membranes[10:0];
@@ -2679,7 +2752,7 @@ module \reference.layer_0.queue (rst, w_en, room, words__valid, words__payload, 
   reg [1:0] \$4 ;
   input clk;
   wire clk;
-  reg [1:0] free = 2'h2;
+  reg [1:0] free = 2'h3;
   wire push;
   wire [4:0] r_data;
   input r_en;
@@ -2724,7 +2797,7 @@ module \reference.layer_0.queue (rst, w_en, room, words__valid, words__payload, 
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$4  = \$3 [1:0];
     if (rst) begin
-      \$4  = 2'h2;
+      \$4  = 2'h3;
     end
   end
   assign word = w_data;
@@ -2744,33 +2817,37 @@ module \reference.layer_0.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
-  wire [2:0] \$14 ;
-  reg \$15 ;
-  reg \$16 ;
-  reg [1:0] \$17 ;
-  wire [1:0] \$2 ;
-  wire \$3 ;
-  wire [1:0] \$4 ;
+  wire [2:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [2:0] \$18 ;
+  reg [1:0] \$19 ;
+  wire \$2 ;
+  reg [1:0] \$20 ;
+  reg [1:0] \$21 ;
+  wire [2:0] \$3 ;
+  wire [2:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire [2:0] \$9 ;
+  wire [2:0] \$7 ;
+  wire [2:0] \$8 ;
+  wire \$9 ;
   input clk;
   wire clk;
-  (* init = 1'h0 *)
-  wire consume;
+  (* init = 2'h0 *)
+  wire [1:0] consume;
   reg [1:0] level = 2'h0;
-  (* init = 1'h0 *)
-  wire produce;
+  (* init = 2'h0 *)
+  wire [1:0] produce;
   output [4:0] r_data;
   wire [4:0] r_data;
   input r_en;
   wire r_en;
   (* init = 2'h0 *)
   wire [1:0] r_level;
-  reg r_port__addr = 1'h0;
+  reg [1:0] r_port__addr = 2'h0;
   wire [4:0] r_port__data;
   output r_rdy;
   wire r_rdy;
@@ -2781,75 +2858,80 @@ module \reference.layer_0.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
   wire w_en;
   (* init = 2'h0 *)
   wire [1:0] w_level;
-  reg w_port__addr = 1'h0;
+  reg [1:0] w_port__addr = 2'h0;
   input [4:0] w_port__data;
   wire [4:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [4:0] storage [1:0];
+  reg [4:0] storage [2:0];
   initial begin
     storage[0] = 5'h00;
     storage[1] = 5'h00;
+    storage[2] = 5'h00;
   end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 2'h2;
+  assign w_rdy = level != 2'h3;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr + 1'h1;
-  assign \$3  = r_rdy & r_en;
-  assign \$4  = r_port__addr + 1'h1;
-  assign \$5  = w_rdy & w_en;
-  assign \$6  = r_rdy & r_en;
-  assign \$7  = ~ \$6 ;
-  assign \$8  = \$5  & \$7 ;
-  assign \$9  = level + 1'h1;
+  assign \$2  = w_port__addr == 2'h2;
+  assign \$3  = w_port__addr + 1'h1;
+  assign \$4  = \$2  ? 3'h0 : \$3 ;
+  assign \$5  = r_rdy & r_en;
+  assign \$6  = r_port__addr == 2'h2;
+  assign \$7  = r_port__addr + 1'h1;
+  assign \$8  = \$6  ? 3'h0 : \$7 ;
+  assign \$9  = w_rdy & w_en;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = w_rdy & w_en;
-  assign \$12  = ~ \$11 ;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = level - 1'h1;
+  assign \$11  = ~ \$10 ;
+  assign \$12  = \$9  & \$11 ;
+  assign \$13  = level + 1'h1;
+  assign \$14  = r_rdy & r_en;
+  assign \$15  = w_rdy & w_en;
+  assign \$16  = ~ \$15 ;
+  assign \$17  = \$14  & \$16 ;
+  assign \$18  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$15 ;
+    w_port__addr <= \$19 ;
   always @(posedge clk)
-    r_port__addr <= \$16 ;
+    r_port__addr <= \$20 ;
   always @(posedge clk)
-    level <= \$17 ;
+    level <= \$21 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \$15  = w_port__addr;
+    \$19  = w_port__addr;
     if (\$1 ) begin
-      \$15  = \$2 [0];
+      \$19  = \$4 [1:0];
     end
     if (rst) begin
-      \$15  = 1'h0;
+      \$19  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \$16  = r_port__addr;
-    if (\$3 ) begin
-      \$16  = \$4 [0];
+    \$20  = r_port__addr;
+    if (\$5 ) begin
+      \$20  = \$8 [1:0];
     end
     if (rst) begin
-      \$16  = 1'h0;
+      \$20  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \$17  = level;
-    if (\$8 ) begin
-      \$17  = \$9 [1:0];
+    \$21  = level;
+    if (\$12 ) begin
+      \$21  = \$13 [1:0];
     end
-    if (\$13 ) begin
-      \$17  = \$14 [1:0];
+    if (\$17 ) begin
+      \$21  = \$18 [1:0];
     end
     if (rst) begin
-      \$17  = 2'h0;
+      \$21  = 2'h0;
     end
   end
   assign w_level = level;
@@ -3175,19 +3257,37 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   reg \$20 ;
   reg [4:0] \$21 ;
   reg [2:0] \$22 ;
-  reg [10:0] \$23 ;
-  reg [10:0] \$24 ;
-  reg [10:0] \$25 ;
+  reg [1:0] \$23 ;
+  reg \$24 ;
+  reg [2:0] \$25 ;
+  reg [4:0] \$26 ;
+  reg [1:0] \$27 ;
+  reg \$28 ;
+  reg [2:0] \$29 ;
   wire \$3 ;
+  reg [4:0] \$30 ;
+  reg [1:0] \$31 ;
+  reg \$32 ;
+  reg [2:0] \$33 ;
+  reg [4:0] \$34 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg \$like  = 1'h0;
-  reg [4:0] \$like$15  = 5'h00;
+  reg \$signal  = 1'h0;
+  reg [4:0] \$signal$47  = 5'h00;
   wire [3:0] address;
+  reg [4:0] addressed_base = 5'h00;
+  reg addressed_fold = 1'h0;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  reg [1:0] addressed_operation = 2'h0;
+  reg [2:0] addressed_timestep = 3'h0;
   input clk;
   wire clk;
   wire commit;
@@ -3206,13 +3306,34 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   input events__valid;
   wire events__valid;
   wire \events__valid$5 ;
+  reg [4:0] executed_base = 5'h00;
+  reg executed_fold = 1'h0;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  reg [1:0] executed_operation = 2'h0;
+  (* init = 3'h0 *)
+  wire [2:0] executed_timestep;
+  reg [4:0] fetched_base = 5'h00;
+  (* init = 1'h0 *)
+  wire fetched_fold;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  (* init = 2'h0 *)
+  wire [1:0] fetched_operation;
+  reg [2:0] fetched_timestep = 3'h0;
   wire first;
-  wire fold;
+  reg fold = 1'h0;
   reg [1:0] fsm_state = 2'h0;
   wire full;
   reg [3:0] index = 4'h0;
   (* init = 4'h0 *)
-  wire [3:0] \index$17 ;
+  wire [3:0] \index$14 ;
   wire [4:0] length;
   wire [49:0] membranes;
   wire [9:0] \membranes[0] ;
@@ -3225,7 +3346,13 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   (* enum_value_01 = "BEGIN" *)
   (* enum_value_10 = "SYNAPSE" *)
   (* enum_value_11 = "FIRE" *)
-  wire [1:0] operation;
+  reg [1:0] operation;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  reg [1:0] \operation$24  = 2'h0;
   wire push;
   reg \release ;
   reg reserve;
@@ -3234,47 +3361,8 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   input rst;
   wire rst;
   wire [4:0] spikes;
-  reg [10:0] step;
-  wire [4:0] \step.base ;
-  wire \step.fold ;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \step.operation ;
-  wire [2:0] \step.timestep ;
-  reg [10:0] step_1 = 11'h000;
-  wire [4:0] \step_1.base ;
-  wire \step_1.fold ;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \step_1.operation ;
-  wire [2:0] \step_1.timestep ;
-  reg [10:0] step_2 = 11'h000;
-  wire [4:0] \step_2.base ;
-  wire \step_2.fold ;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \step_2.operation ;
-  wire [2:0] \step_2.timestep ;
-  reg [10:0] step_3 = 11'h000;
-  wire [4:0] \step_3.base ;
-  wire \step_3.fold ;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \step_3.operation ;
-  wire [2:0] \step_3.timestep ;
   reg [2:0] timestep = 3'h0;
+  (* init = 1'h0 *)
   wire trace__fold;
   wire [49:0] trace__membranes;
   wire [9:0] \trace__membranes[0] ;
@@ -3283,7 +3371,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   wire [9:0] \trace__membranes[3] ;
   wire [9:0] \trace__membranes[4] ;
   wire [4:0] trace__spikes;
-  wire [2:0] trace__timestep;
+  reg [2:0] trace__timestep = 3'h0;
   wire trace__valid;
   wire [19:0] weights;
   wire [19:0] \weights$31 ;
@@ -3337,10 +3425,10 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   output words__valid;
   wire words__valid;
   wire \words__valid$11 ;
-  assign \$2  = step_1[10:6] + address;
-  assign first = ! step_2[5:3];
-  assign \$4  = ! step_3[5:3];
-  assign \$5  = step_3[5:3] == 3'h7;
+  assign \$2  = addressed_base + address;
+  assign first = ! fetched_timestep;
+  assign \$4  = ! trace__timestep;
+  assign \$5  = trace__timestep == 3'h7;
   assign \$6  = ! fsm_state;
   assign \$7  = fsm_state == 1'h1;
   assign \$8  = fsm_state == 2'h2;
@@ -3348,8 +3436,8 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   assign \$10  = index + 1'h1;
   assign \$11  = length - 1'h1;
   assign \$12  = index == \$11 ;
-  assign \$13  = \$like  + 1'h1;
-  assign \$14  = \$like$15  + 5'h10;
+  assign \$13  = \$signal  + 1'h1;
+  assign \$14  = \$signal$47  + 5'h10;
   assign \$16  = timestep + 1'h1;
   assign \$17  = timestep == 3'h7;
   always @(posedge clk)
@@ -3357,17 +3445,35 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   always @(posedge clk)
     index <= \$19 ;
   always @(posedge clk)
-    \$like  <= \$20 ;
+    \$signal  <= \$20 ;
   always @(posedge clk)
-    \$like$15  <= \$21 ;
+    \$signal$47  <= \$21 ;
   always @(posedge clk)
     timestep <= \$22 ;
   always @(posedge clk)
-    step_1 <= \$23 ;
+    addressed_operation <= \$23 ;
   always @(posedge clk)
-    step_2 <= \$24 ;
+    addressed_fold <= \$24 ;
   always @(posedge clk)
-    step_3 <= \$25 ;
+    addressed_timestep <= \$25 ;
+  always @(posedge clk)
+    addressed_base <= \$26 ;
+  always @(posedge clk)
+    \operation$24  <= \$27 ;
+  always @(posedge clk)
+    fold <= \$28 ;
+  always @(posedge clk)
+    fetched_timestep <= \$29 ;
+  always @(posedge clk)
+    fetched_base <= \$30 ;
+  always @(posedge clk)
+    executed_operation <= \$31 ;
+  always @(posedge clk)
+    executed_fold <= \$32 ;
+  always @(posedge clk)
+    trace__timestep <= \$33 ;
+  always @(posedge clk)
+    executed_base <= \$34 ;
   \reference.layer_1.buffer  buffer (
     .address(address),
     .clk(clk),
@@ -3383,9 +3489,10 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   \reference.layer_1.neurons  neurons (
     .clk(clk),
     .commit(push),
-    .\first$5 (first),
+    .first(first),
+    .fold(fold),
     .membranes(trace__membranes),
-    .\port$841$0 (step_2[2:0]),
+    .operation(\operation$24 ),
     .rst(rst),
     .spikes(spikes),
     .weights(weights)
@@ -3409,17 +3516,17 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    step[1:0] = 2'h0;
+    operation = 2'h0;
     casez (fsm_state)
       2'h0:
           if (full) begin
-            step[1:0] = 2'h1;
+            operation = 2'h1;
           end
       2'h1:
-          step[1:0] = 2'h2;
+          operation = 2'h2;
       2'h2:
           if (room) begin
-            step[1:0] = 2'h3;
+            operation = 2'h3;
           end
     endcase
   end
@@ -3497,7 +3604,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$20  = \$like ;
+    \$20  = \$signal ;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -3517,7 +3624,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$21  = \$like$15 ;
+    \$21  = \$signal$47 ;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -3559,23 +3666,86 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$23  = step;
+    \$23  = operation;
     if (rst) begin
-      \$23  = 11'h000;
+      \$23  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$24  = step_1;
+    \$24  = \$signal ;
     if (rst) begin
-      \$24  = 11'h000;
+      \$24  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$25  = step_2;
+    \$25  = timestep;
     if (rst) begin
-      \$25  = 11'h000;
+      \$25  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$26  = \$signal$47 ;
+    if (rst) begin
+      \$26  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$27  = addressed_operation;
+    if (rst) begin
+      \$27  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$28  = addressed_fold;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$29  = addressed_timestep;
+    if (rst) begin
+      \$29  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$30  = addressed_base;
+    if (rst) begin
+      \$30  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$31  = \operation$24 ;
+    if (rst) begin
+      \$31  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$32  = fold;
+    if (rst) begin
+      \$32  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$33  = fetched_timestep;
+    if (rst) begin
+      \$33  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$34  = fetched_base;
+    if (rst) begin
+      \$34  = 5'h00;
     end
   end
   assign \events__payload$1  = events__payload;
@@ -3584,15 +3754,15 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   assign \words__payload$7  = words__payload;
   assign \words__ready$9  = words__ready;
   assign \words__valid$11  = words__valid;
-  assign \index$17  = index;
+  assign \index$14  = index;
   assign row = \$2 [4:0];
-  assign operation = step_2[1:0];
-  assign fold = step_2[2];
+  assign fetched_operation = \operation$24 ;
+  assign fetched_fold = fold;
   assign \weights$31  = weights;
   assign commit = push;
   assign trace__valid = push;
-  assign trace__timestep = step_3[5:3];
-  assign trace__fold = step_3[2];
+  assign executed_timestep = trace__timestep;
+  assign trace__fold = executed_fold;
   assign trace__spikes = spikes;
   assign membranes = trace__membranes;
   assign \events__payload.address  = events__payload[3:0];
@@ -3621,18 +3791,6 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   assign \words__payload$7.membranes[2]  = words__payload[37:28];
   assign \words__payload$7.membranes[3]  = words__payload[47:38];
   assign \words__payload$7.membranes[4]  = words__payload[57:48];
-  assign \step.operation  = step[1:0];
-  assign \step.fold  = step[2];
-  assign \step.timestep  = step[5:3];
-  assign \step.base  = step[10:6];
-  assign \step_1.operation  = step_1[1:0];
-  assign \step_1.fold  = step_1[2];
-  assign \step_1.timestep  = step_1[5:3];
-  assign \step_1.base  = step_1[10:6];
-  assign \step_2.operation  = step_2[1:0];
-  assign \step_2.fold  = step_2[2];
-  assign \step_2.timestep  = step_2[5:3];
-  assign \step_2.base  = step_2[10:6];
   assign \weights[0]  = weights[3:0];
   assign \weights[1]  = weights[7:4];
   assign \weights[2]  = weights[11:8];
@@ -3653,10 +3811,6 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   assign \word.membranes[2]  = word[37:28];
   assign \word.membranes[3]  = word[47:38];
   assign \word.membranes[4]  = word[57:48];
-  assign \step_3.operation  = step_3[1:0];
-  assign \step_3.fold  = step_3[2];
-  assign \step_3.timestep  = step_3[5:3];
-  assign \step_3.base  = step_3[10:6];
   assign \trace__membranes[0]  = trace__membranes[9:0];
   assign \trace__membranes[1]  = trace__membranes[19:10];
   assign \trace__membranes[2]  = trace__membranes[29:20];
@@ -3672,15 +3826,9 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   assign word[57:8] = trace__membranes;
   assign word[5] = \$3 ;
   assign word[4:0] = spikes;
-  always @*
-    step[10:6] = \$like$15 ;
-  always @*
-    step[5:3] = timestep;
-  always @*
-    step[2] = \$like ;
-  assign \$1  = \$like ;
-  assign \$3  = step_3[2];
-  assign \$15  = \$like ;
+  assign \$1  = \$signal ;
+  assign \$3  = executed_fold;
+  assign \$15  = \$signal ;
 endmodule
 
 module \reference.layer_1.buffer (rst, events__valid, length, events__ready, full, address, events__payload, drained, index, clk);
@@ -3948,7 +4096,7 @@ module \reference.layer_1.buffer.halves (rst, filled, can_fill, can_drain, drain
   end
 endmodule
 
-module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights, spikes, membranes, clk);
+module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights, spikes, membranes, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [10:0] \$1 ;
   wire \$10 ;
@@ -4009,11 +4157,18 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   wire clk;
   output commit;
   wire commit;
-  reg first = 1'h0;
-  input \first$5 ;
-  wire \first$5 ;
-  reg fold = 1'h0;
-  wire \fold$7 ;
+  (* enum_base_type = "Operation" *)
+  (* enum_value_00 = "IDLE" *)
+  (* enum_value_01 = "BEGIN" *)
+  (* enum_value_10 = "SYNAPSE" *)
+  (* enum_value_11 = "FIRE" *)
+  reg [1:0] executed = 2'h0;
+  reg executed_fold = 1'h0;
+  input first;
+  wire first;
+  input fold;
+  wire fold;
+  reg is_first = 1'h0;
   output [49:0] membranes;
   wire [49:0] membranes;
   wire [9:0] \membranes[0] ;
@@ -4026,15 +4181,8 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   (* enum_value_01 = "BEGIN" *)
   (* enum_value_10 = "SYNAPSE" *)
   (* enum_value_11 = "FIRE" *)
-  reg [1:0] operation = 2'h0;
-  (* enum_base_type = "Operation" *)
-  (* enum_value_00 = "IDLE" *)
-  (* enum_value_01 = "BEGIN" *)
-  (* enum_value_10 = "SYNAPSE" *)
-  (* enum_value_11 = "FIRE" *)
-  wire [1:0] \operation$3 ;
-  input [2:0] \port$841$0 ;
-  wire [2:0] \port$841$0 ;
+  input [1:0] operation;
+  wire [1:0] operation;
   wire [9:0] remains_0;
   wire [9:0] remains_1;
   wire [9:0] remains_2;
@@ -4072,45 +4220,45 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   end
   always @(posedge clk) begin
     if (commit)
-      stored[fold] <= membranes;
+      stored[executed_fold] <= membranes;
   end
   reg [49:0] _0_;
   always @(posedge clk) begin
-    _0_ <= stored[\port$841$0 [2]];
+    _0_ <= stored[fold];
   end
   assign \$signature__data  = _0_;
-  assign commit = operation == 2'h3;
+  assign commit = executed == 2'h3;
   assign \$1  = $signed(augend_0) + $signed(addend_0);
-  assign \$2  = first ? 10'h005 : \$signature__data [9:0];
+  assign \$2  = is_first ? 10'h005 : \$signature__data [9:0];
   assign \$4  = $signed(\$1 [9:0]) >= $signed(1'h0);
   assign remains_0 = \$4  ? \$1 [9:0] : accumulator_0;
   assign \$5  = $signed(\$1 [9:0]) >= $signed(1'h0);
   assign \$6  = $signed(augend_1) + $signed(addend_1);
-  assign \$7  = first ? 10'h005 : \$signature__data [19:10];
+  assign \$7  = is_first ? 10'h005 : \$signature__data [19:10];
   assign \$9  = $signed(\$6 [9:0]) >= $signed(1'h0);
   assign remains_1 = \$9  ? \$6 [9:0] : accumulator_1;
   assign \$10  = $signed(\$6 [9:0]) >= $signed(1'h0);
   assign \$11  = $signed(augend_2) + $signed(addend_2);
-  assign \$12  = first ? 10'h005 : \$signature__data [29:20];
+  assign \$12  = is_first ? 10'h005 : \$signature__data [29:20];
   assign \$14  = $signed(\$11 [9:0]) >= $signed(1'h0);
   assign remains_2 = \$14  ? \$11 [9:0] : accumulator_2;
   assign \$15  = $signed(\$11 [9:0]) >= $signed(1'h0);
   assign \$16  = $signed(augend_3) + $signed(addend_3);
-  assign \$17  = first ? 10'h005 : \$signature__data [39:30];
+  assign \$17  = is_first ? 10'h005 : \$signature__data [39:30];
   assign \$19  = $signed(\$16 [9:0]) >= $signed(1'h0);
   assign remains_3 = \$19  ? \$16 [9:0] : accumulator_3;
   assign \$20  = $signed(\$16 [9:0]) >= $signed(1'h0);
   assign \$21  = $signed(augend_4) + $signed(addend_4);
-  assign \$22  = first ? 10'h005 : \$signature__data [49:40];
+  assign \$22  = is_first ? 10'h005 : \$signature__data [49:40];
   assign \$24  = $signed(\$21 [9:0]) >= $signed(1'h0);
   assign remains_4 = \$24  ? \$21 [9:0] : accumulator_4;
   assign \$25  = $signed(\$21 [9:0]) >= $signed(1'h0);
   always @(posedge clk)
-    operation <= \$26 ;
+    executed <= \$26 ;
   always @(posedge clk)
-    first <= \$27 ;
+    is_first <= \$27 ;
   always @(posedge clk)
-    fold <= \$28 ;
+    executed_fold <= \$28 ;
   always @(posedge clk)
     accumulator_0 <= \$29 ;
   always @(posedge clk)
@@ -4123,21 +4271,21 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
     accumulator_4 <= \$33 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$26  = \port$841$0 [1:0];
+    \$26  = operation;
     if (rst) begin
       \$26  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$27  = \first$5 ;
+    \$27  = first;
     if (rst) begin
       \$27  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$28  = \port$841$0 [2];
+    \$28  = fold;
     if (rst) begin
       \$28  = 1'h0;
     end
@@ -4145,7 +4293,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$29  = accumulator_0;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$29  = \$1 [9:0];
       2'h3:
@@ -4158,7 +4306,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$30  = accumulator_1;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$30  = \$6 [9:0];
       2'h3:
@@ -4171,7 +4319,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$31  = accumulator_2;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$31  = \$11 [9:0];
       2'h3:
@@ -4184,7 +4332,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$32  = accumulator_3;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$32  = \$16 [9:0];
       2'h3:
@@ -4197,7 +4345,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$33  = accumulator_4;
-    casez (operation)
+    casez (executed)
       2'h1, 2'h2:
           \$33  = \$21 [9:0];
       2'h3:
@@ -4210,7 +4358,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     augend_0 = accumulator_0;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_0 = \$2 ;
     endcase
@@ -4218,7 +4366,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     addend_0 = 10'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_0 = 10'h000;
       2'h2:
@@ -4230,7 +4378,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     augend_1 = accumulator_1;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_1 = \$7 ;
     endcase
@@ -4238,7 +4386,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     addend_1 = 10'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_1 = 10'h000;
       2'h2:
@@ -4250,7 +4398,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     augend_2 = accumulator_2;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_2 = \$12 ;
     endcase
@@ -4258,7 +4406,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     addend_2 = 10'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_2 = 10'h000;
       2'h2:
@@ -4270,7 +4418,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     augend_3 = accumulator_3;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_3 = \$17 ;
     endcase
@@ -4278,7 +4426,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     addend_3 = 10'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_3 = 10'h000;
       2'h2:
@@ -4290,7 +4438,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     augend_4 = accumulator_4;
-    casez (operation)
+    casez (executed)
       2'h1:
           augend_4 = \$22 ;
     endcase
@@ -4298,7 +4446,7 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     addend_4 = 10'h000;
-    casez (operation)
+    casez (executed)
       2'h1:
           addend_4 = 10'h000;
       2'h2:
@@ -4307,15 +4455,13 @@ module \reference.layer_1.neurons (rst, \first$5 , commit, \port$841$0 , weights
           addend_4 = { \$23 [5], \$23 [5], \$23 [5], \$23 [5], \$23  };
     endcase
   end
-  assign \operation$3  = \port$841$0 [1:0];
-  assign \fold$7  = \port$841$0 [2];
   assign total_0 = \$1 [9:0];
   assign total_1 = \$6 [9:0];
   assign total_2 = \$11 [9:0];
   assign total_3 = \$16 [9:0];
   assign total_4 = \$21 [9:0];
-  assign \$signature__addr  = \port$841$0 [2];
-  assign write__addr = fold;
+  assign \$signature__addr  = fold;
+  assign write__addr = executed_fold;
   assign write__data = membranes;
   assign write__en = commit;
   assign \membranes[0]  = membranes[9:0];
@@ -4363,7 +4509,7 @@ module \reference.layer_1.queue (rst, w_en, room, words__valid, words__payload, 
   reg [1:0] \$4 ;
   input clk;
   wire clk;
-  reg [1:0] free = 2'h2;
+  reg [1:0] free = 2'h3;
   wire push;
   wire [57:0] r_data;
   input r_en;
@@ -4424,7 +4570,7 @@ module \reference.layer_1.queue (rst, w_en, room, words__valid, words__payload, 
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$4  = \$3 [1:0];
     if (rst) begin
-      \$4  = 2'h2;
+      \$4  = 2'h3;
     end
   end
   assign word = w_data;
@@ -4460,33 +4606,37 @@ module \reference.layer_1.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
-  wire [2:0] \$14 ;
-  reg \$15 ;
-  reg \$16 ;
-  reg [1:0] \$17 ;
-  wire [1:0] \$2 ;
-  wire \$3 ;
-  wire [1:0] \$4 ;
+  wire [2:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [2:0] \$18 ;
+  reg [1:0] \$19 ;
+  wire \$2 ;
+  reg [1:0] \$20 ;
+  reg [1:0] \$21 ;
+  wire [2:0] \$3 ;
+  wire [2:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire [2:0] \$9 ;
+  wire [2:0] \$7 ;
+  wire [2:0] \$8 ;
+  wire \$9 ;
   input clk;
   wire clk;
-  (* init = 1'h0 *)
-  wire consume;
+  (* init = 2'h0 *)
+  wire [1:0] consume;
   reg [1:0] level = 2'h0;
-  (* init = 1'h0 *)
-  wire produce;
+  (* init = 2'h0 *)
+  wire [1:0] produce;
   output [57:0] r_data;
   wire [57:0] r_data;
   input r_en;
   wire r_en;
   (* init = 2'h0 *)
   wire [1:0] r_level;
-  reg r_port__addr = 1'h0;
+  reg [1:0] r_port__addr = 2'h0;
   wire [57:0] r_port__data;
   output r_rdy;
   wire r_rdy;
@@ -4497,75 +4647,80 @@ module \reference.layer_1.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
   wire w_en;
   (* init = 2'h0 *)
   wire [1:0] w_level;
-  reg w_port__addr = 1'h0;
+  reg [1:0] w_port__addr = 2'h0;
   input [57:0] w_port__data;
   wire [57:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [57:0] storage [1:0];
+  reg [57:0] storage [2:0];
   initial begin
     storage[0] = 58'h000000000000000;
     storage[1] = 58'h000000000000000;
+    storage[2] = 58'h000000000000000;
   end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 2'h2;
+  assign w_rdy = level != 2'h3;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr + 1'h1;
-  assign \$3  = r_rdy & r_en;
-  assign \$4  = r_port__addr + 1'h1;
-  assign \$5  = w_rdy & w_en;
-  assign \$6  = r_rdy & r_en;
-  assign \$7  = ~ \$6 ;
-  assign \$8  = \$5  & \$7 ;
-  assign \$9  = level + 1'h1;
+  assign \$2  = w_port__addr == 2'h2;
+  assign \$3  = w_port__addr + 1'h1;
+  assign \$4  = \$2  ? 3'h0 : \$3 ;
+  assign \$5  = r_rdy & r_en;
+  assign \$6  = r_port__addr == 2'h2;
+  assign \$7  = r_port__addr + 1'h1;
+  assign \$8  = \$6  ? 3'h0 : \$7 ;
+  assign \$9  = w_rdy & w_en;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = w_rdy & w_en;
-  assign \$12  = ~ \$11 ;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = level - 1'h1;
+  assign \$11  = ~ \$10 ;
+  assign \$12  = \$9  & \$11 ;
+  assign \$13  = level + 1'h1;
+  assign \$14  = r_rdy & r_en;
+  assign \$15  = w_rdy & w_en;
+  assign \$16  = ~ \$15 ;
+  assign \$17  = \$14  & \$16 ;
+  assign \$18  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$15 ;
+    w_port__addr <= \$19 ;
   always @(posedge clk)
-    r_port__addr <= \$16 ;
+    r_port__addr <= \$20 ;
   always @(posedge clk)
-    level <= \$17 ;
+    level <= \$21 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$15  = w_port__addr;
+    \$19  = w_port__addr;
     if (\$1 ) begin
-      \$15  = \$2 [0];
+      \$19  = \$4 [1:0];
     end
     if (rst) begin
-      \$15  = 1'h0;
+      \$19  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$16  = r_port__addr;
-    if (\$3 ) begin
-      \$16  = \$4 [0];
+    \$20  = r_port__addr;
+    if (\$5 ) begin
+      \$20  = \$8 [1:0];
     end
     if (rst) begin
-      \$16  = 1'h0;
+      \$20  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$17  = level;
-    if (\$8 ) begin
-      \$17  = \$9 [1:0];
+    \$21  = level;
+    if (\$12 ) begin
+      \$21  = \$13 [1:0];
     end
-    if (\$13 ) begin
-      \$17  = \$14 [1:0];
+    if (\$17 ) begin
+      \$21  = \$18 [1:0];
     end
     if (rst) begin
-      \$17  = 2'h0;
+      \$21  = 2'h0;
     end
   end
   assign w_level = level;
@@ -4699,7 +4854,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   wire [4:0] \$9 ;
   reg [9:0] \$like  = 10'h000;
   wire [19:0] \$signal ;
-  wire \$signal$14 ;
+  wire \$signal$16 ;
   reg [2:0] \$signal$17  = 3'h0;
   reg \$signal$23  = 1'h0;
   wire [3:0] \$signal[0] ;
@@ -4719,6 +4874,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   wire clk;
   (* init = 1'h0 *)
   wire fold;
+  wire is_last;
   wire leads;
   reg [3:0] neuron = 4'h0;
   output [22:0] results__payload;
@@ -4739,7 +4895,6 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   wire \selected.last ;
   wire [9:0] \selected.membrane ;
   wire [3:0] \selected.neuron ;
-  wire selects;
   wire [19:0] stored;
   wire [3:0] \stored[0] ;
   wire [3:0] \stored[1] ;
@@ -4810,12 +4965,12 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   assign \$10  = words__payload[6] ? 4'h0 : stored[19:16];
   assign \$11  = \$10  + words__payload[4];
   assign write__en = words__valid & words__ready;
-  assign \$signal$14  = neuron == 4'h9;
+  assign is_last = neuron == 4'h9;
   assign \$12  = words__valid & words__payload[7];
-  assign selects = \$12  & advance;
+  assign \$signal$16  = \$12  & advance;
   assign \$13  = ~ words__payload[7];
   assign \$14  = \$signal$17  == 3'h4;
-  assign \$15  = \$14  | \$signal$14 ;
+  assign \$15  = \$14  | is_last;
   assign \$16  = advance & \$15 ;
   assign words__ready = \$13  | \$16 ;
   assign \$17  = ! summed[3:0];
@@ -4907,7 +5062,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$32  = \$signal$17 ;
-    if (selects) begin
+    if (\$signal$16 ) begin
       \$32  = \$22 [2:0];
       if (words__ready) begin
         \$32  = 3'h0;
@@ -4920,9 +5075,9 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$33  = neuron;
-    if (selects) begin
+    if (\$signal$16 ) begin
       \$33  = \$23 [3:0];
-      if (\$signal$14 ) begin
+      if (is_last) begin
         \$33  = 4'h0;
       end
     end
@@ -4934,7 +5089,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$34  = \$signal$23 ;
     if (advance) begin
-      \$34  = selects;
+      \$34  = \$signal$16 ;
     end
     if (rst) begin
       \$34  = 1'h0;
@@ -4947,7 +5102,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
       \$35 [3:0] = neuron;
       \$35 [7:4] = \$24 ;
       \$35 [17:8] = \$25 ;
-      \$35 [18] = \$signal$14 ;
+      \$35 [18] = is_last;
     end
     if (rst) begin
       \$35  = 19'h00000;

@@ -28,8 +28,8 @@ class Trace:
 
     ``input_spikes``: (batch, timesteps, n_input) bool, the events that the first layer receives.
     ``spikes``, ``membranes``: one (batch, timesteps, n_output) array a layer; the membranes are
-    those stored at the end of the timestep. ``cycles``: when the accelerator commits them, if it was
-    asked for.
+    those stored at the end of the timestep. ``cycles``: when the accelerator commits them, if it
+    was asked for.
     """
 
     input_spikes: BoolArray

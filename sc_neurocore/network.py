@@ -1,8 +1,8 @@
 """The types that flow between the stages: an integer spiking network and its layout in hardware.
 
-`IntegerNetwork` is the waist of the toolchain. Whatever is above it (conversion, quantization) knows
-floats; whatever is below it (golden model, simulator, gateware, host) knows these integers alone.
-``docs/number-format.md`` says what they mean.
+`IntegerNetwork` is the waist of the toolchain. Whatever is above it (conversion, quantization)
+knows floats; whatever is below it (golden model, simulator, gateware, host) knows these integers
+alone. ``docs/number-format.md`` says what they mean.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ LFSR_WIDTH = 32
 LFSR_TAPS = (32, 22, 2, 1)
 """The feedback polynomial x^32 + x^22 + x^2 + x + 1, primitive: the period is 2^32 − 1."""
 LFSR_SEED_FACTOR = 0x9E3779B1
-"""Odd, so seed ↦ seed · factor mod 2^32 is one to one and no seed but 0 gives the forbidden state 0;
-small seeds are spread over all 32 bits, as sparse states make runs of small draws."""
+"""Odd, so seed ↦ seed · factor mod 2^32 is one to one and no seed but 0 gives the forbidden state
+0; small seeds are spread over all 32 bits, as sparse states make runs of small draws."""
 
 MAXIMUM_TIMESTEPS = 4096
 MAXIMUM_PARAMETER = 2**31 - 1
@@ -116,8 +116,8 @@ class IntegerLayer:
             label = name.replace("_", " ").capitalize()
             array = _frozen_integers(label, getattr(self, name), 1)
             if array.shape != (self.n_output,):
-                raise ValueError(f"{label} must have shape ({self.n_output},), one for each neuron, "
-                                 f"not {array.shape}")
+                raise ValueError(f"{label} must have shape ({self.n_output},), one for each "
+                                 f"neuron, not {array.shape}")
             object.__setattr__(self, name, array)
         half = 2 ** (self.weight_width - 1)
         self._check_range("Weight", self.weights, -half, half - 1)
@@ -369,8 +369,8 @@ class IntegerNetwork:
 
     def _check_image_shape(self, name: str, array: npt.NDArray[Any]) -> None:
         if array.ndim not in (1, 2) or array.shape[-1] != self.n_input:
-            raise ValueError(f"{name} must have shape ({self.n_input},) or (batch, {self.n_input}), "
-                             f"not {array.shape}")
+            raise ValueError(f"{name} must have shape ({self.n_input},) or "
+                             f"(batch, {self.n_input}), not {array.shape}")
 
 
 def layer_bounds(layer: IntegerLayer, timesteps: int) -> tuple[int, int]:
@@ -405,6 +405,9 @@ class AcceleratorSpec:
     beats: int = 8
 
     def __post_init__(self) -> None:
+        if isinstance(self.lanes, int | str):
+            raise TypeError(f"Lanes must be a sequence, one number a layer, not {self.lanes!r}; "
+                            "AcceleratorSpec.for_network() makes one")
         object.__setattr__(self, "lanes", tuple(
             check_integer(f"Lanes of layer {index}", lanes, 1, MAXIMUM_FAN_IN)
             for index, lanes in enumerate(self.lanes)))

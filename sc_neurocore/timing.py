@@ -1,9 +1,9 @@
 """Clock cycles of the accelerator: latencies of its parts, and the cycle of every commit.
 
 The accelerator is a chain of stages (encoder, layers, readout) that hand timesteps to each other
-through double buffers, so its timing is a recursion over timesteps: a stage begins when its input is
-there, its predecessor timestep is done and its successor has room. The numbers are exact when the
-accelerator's streams never wait for the outside. ``docs/architecture.md`` derives them.
+through double buffers, so its timing is a recursion over timesteps: a stage begins when its input
+is there, its predecessor timestep is done and its successor has room. The numbers are exact when
+the accelerator's streams never wait for the outside. ``docs/architecture.md`` derives them.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +15,9 @@ from .network import AcceleratorSpec, IntegerArray, IntegerNetwork
 
 BoolArray = npt.NDArray[np.bool_]
 
-QUEUE_DEPTH = 2
-"""Spike words that a stage may have in flight or waiting before it pauses."""
+QUEUE_DEPTH = 3
+"""Spike words that a stage may have in flight or waiting before it pauses. With fewer, an encoder
+that issues a word a cycle, or a layer that fires every other cycle, would wait for itself."""
 ENCODE_LATENCY = 1
 """Cycles from reading a row of intensities to its spike word (the commit of the encoder)."""
 FIRE_LATENCY = 3

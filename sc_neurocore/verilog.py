@@ -66,8 +66,9 @@ def _header(network: IntegerNetwork, spec: AcceleratorSpec) -> str:
         "encoder": f"{network.encoder}, seed {network.seed}",
         "weight widths": ", ".join(str(widths.weight) for widths in network.widths),
         "lanes": ", ".join(map(str, spec.lanes)),
-        "intensities": f"{spec.words(network)} transfers an image, each of {spec.beats} intensities "
-                       f"of {network.intensity_width} bits, the first in the lowest bits",
+        "intensities": f"{spec.words(network)} transfers an image, each of {spec.beats} "
+                       f"intensities of {network.intensity_width} bits, the first in the lowest "
+                       "bits",
         "results": f"{network.n_output} transfers an image; bits " + ", ".join(
             f"{field.offset + field.width - 1}:{field.offset} {key}" for key, field in payload),
     }

@@ -1,4 +1,5 @@
-"""Bench of `gateware.double_buffer`: halves alternate, and nothing is filled or drained too early."""
+"""Bench of `gateware.double_buffer`: halves alternate, and nothing is filled or drained too
+early."""
 
 import random
 from typing import Any

@@ -49,7 +49,8 @@ async def commits_are_those_of_the_golden_model(design: Any, stall: float) -> No
     membranes = np.concatenate([membranes for _, membranes in traces])
     np.testing.assert_array_equal(got, membranes)
     if not stall:
-        # The second image has the most events, so from its second timestep on the layer never waits.
+        # The second image has the most events, so from its second timestep on the layer never
+        # waits.
         busy = [cycle for record, cycle in zip(monitor.records, monitor.cycles, strict=True)]
         first = network.timesteps * folds + folds
         steps = np.diff(busy[first:2 * network.timesteps * folds])

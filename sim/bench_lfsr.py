@@ -1,4 +1,5 @@
-"""Bench of `gateware.lfsr`: draws are those of the golden model, however many are taken at a time."""
+"""Bench of `gateware.lfsr`: draws are those of the golden model, however many are taken at a
+time."""
 
 import random
 from itertools import islice

@@ -1,4 +1,5 @@
-"""Bench of `gateware.reserved_queue`: nothing is lost, and no more is promised than there is room."""
+"""Bench of `gateware.reserved_queue`: nothing is lost, and no more is promised than there is
+room."""
 
 import random
 from typing import Any

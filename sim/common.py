@@ -1,6 +1,7 @@
 """What the benches share: networks from the job, and an exchange over a component's two streams."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ def random_network(shape: Sequence[int], *, timesteps: int = 5, weight_width: in
     random = np.random.default_rng(seed)
     half = 2 ** (weight_width - 1)
     layers = []
-    for index, (n_input, n_output) in enumerate(zip(shape, shape[1:], strict=False)):
+    for index, (n_input, n_output) in enumerate(pairwise(shape)):
         is_output = index == len(shape) - 2
         weights = random.integers(-half, half, (n_output, n_input))
         weights[random.random(weights.shape) < 0.1] = half - 1

@@ -12,7 +12,7 @@ from sc_neurocore.verilog import component_text
 CACHE = Path(__file__).parents[1] / "build" / "simulations"
 
 
-@pytest.fixture()
+@pytest.fixture
 def simulate(tmp_path: Path) -> Callable[..., None]:
     """Run all tests of the bench module on an Amaranth component."""
 
@@ -25,7 +25,7 @@ def simulate(tmp_path: Path) -> Callable[..., None]:
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def cache() -> Path:
     """Folder of compiled simulations, kept from run to run."""
     return CACHE

@@ -7,7 +7,8 @@ from sc_neurocore.network import IntegerLayer, IntegerNetwork
 
 
 @pytest.mark.parametrize(("neurons", "lanes", "weight_width", "membrane_width"), [
-    (3, 3, 8, None), (5, 2, 8, None), (7, 1, 2, None), (6, 4, 16, None), (4, 4, 8, 7), (5, 2, 6, 6)])
+    (3, 3, 8, None), (5, 2, 8, None), (7, 1, 2, None), (6, 4, 16, None), (4, 4, 8, 7), (5, 2, 6,
+    6)])
 def test_commits_follow_the_equations(simulate, neurons, lanes, weight_width, membrane_width):
     network = random_network((6, neurons, 2), timesteps=7, weight_width=weight_width,
                              membrane_width=membrane_width, seed=neurons)

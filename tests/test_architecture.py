@@ -22,7 +22,8 @@ HOMES = {
 }
 """Optional packages, and where they may be imported; elsewhere only through `extras.require`."""
 
-STRANGERS = [("golden.py", "gateware/"), ("golden.py", "simulator.py"), ("simulator.py", "golden.py"),
+STRANGERS = [("golden.py", "gateware/"), ("golden.py", "simulator.py"),
+             ("simulator.py", "golden.py"), ("simulator.py", "gateware/"),
              ("gateware/", "golden.py"), ("gateware/", "simulator.py"),
              ("network.py", "golden.py"), ("timing.py", "gateware/"), ("timing.py", "golden.py")]
 """What must not import what: a mistake that they shared would pass every check."""
@@ -76,7 +77,8 @@ def test_importing_the_package_loads_nothing_heavy():
     code = ("import sc_neurocore, sc_neurocore.cli, sc_neurocore.golden, sc_neurocore.cosim, sys;"
             "print([m for m in ('torch', 'amaranth', 'cocotb', 'sklearn', 'matplotlib')"
             " if m in sys.modules])")
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                            check=True)
     assert answer.stdout.strip() == "[]"
 
 

@@ -17,7 +17,8 @@ SPEC = AcceleratorSpec((2, 3), 2)
 def network():
     random = np.random.default_rng(0)
     layers = [IntegerLayer(random.integers(-8, 8, shape), random.integers(-3, 3, shape[0]),
-                           np.full(shape[0], 5), np.full(shape[0], 2)) for shape in ((3, 5), (3, 3))]
+                           np.full(shape[0], 5), np.full(shape[0], 2)) for shape in ((3, 5), (3,
+                           3))]
     return IntegerNetwork(tuple(layers), timesteps=4)
 
 
@@ -41,7 +42,7 @@ def stage(values, lanes, cycles, membranes=None):
                        None if membranes is None else grouped(membranes))
 
 
-@pytest.fixture()
+@pytest.fixture
 def observation(network, traced):
     trace, cycles = traced.trace, traced.trace.cycles
     n = traced.counts.size

@@ -115,7 +115,8 @@ def _compare_stage(comparison: Comparison, stage: str, lanes: int, record: Stage
                    cycles: IntegerArray | None) -> None:
     batch, timesteps, n_neurons = spikes.shape
     groups = -(-n_neurons // lanes)
-    count = comparison.check_length("commits", stage, len(record.cycles), batch * timesteps * groups)
+    count = comparison.check_length("commits", stage, len(record.cycles),
+                                    batch * timesteps * groups)
     image, timestep, group = (array.ravel()[:count]
                               for array in np.indices((batch, timesteps, groups)))
     at = {"image": image, "timestep": timestep, "cycle": record.cycles[:count]}

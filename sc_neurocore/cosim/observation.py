@@ -45,9 +45,9 @@ class StageRecord:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """A whole run. ``fault`` says why it broke off, or is empty. ``loads``, ``result_cycles``: cycles
-    of the transfers in and out. ``results``: (5, n), the fields neuron, count, current, predicted and
-    last of each result."""
+    """A whole run. ``fault`` says why it broke off, or is empty. ``loads``, ``result_cycles``:
+    cycles of the transfers in and out. ``results``: (5, n), the fields neuron, count, current,
+    predicted and last of each result."""
 
     fault: str
     loads: IntegerArray
@@ -78,7 +78,7 @@ class Observation:
             return StageRecord(*(arrays.get(f"{name}_{key}")  # type: ignore[arg-type]
                                  for key in StageRecord.__dataclass_fields__))
 
-        layers = []
+        layers: list[StageRecord] = []
         while f"layer_{len(layers)}_cycles" in arrays:
             layers.append(stage(f"layer_{len(layers)}"))
         return cls(str(arrays["fault"]), arrays["loads"], stage("encoder"), layers,

@@ -9,7 +9,6 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
@@ -63,7 +62,8 @@ class Sink:
     def __init__(self, design: Any, name: str, stall: float = 0.0):
         self._name = name
         self._payload, self._valid, self._ready = _stream(design, name)
-        self._stall, self._takes, self._waiting = stall, False, None
+        self._stall, self._takes = stall, False
+        self._waiting: int | None = None
         self.items: list[int] = []
         self.cycles: list[int] = []
 
@@ -100,7 +100,7 @@ class Monitor:
 
 
 def _stream(design: Any, name: str) -> tuple[Any, Any, Any]:
-    return tuple(getattr(design, f"{name}__{member}")  # type: ignore[return-value]
+    return tuple(getattr(design, f"{name}__{member}")
                  for member in ("payload", "valid", "ready"))
 
 
@@ -115,7 +115,7 @@ async def run_cycles(design: Any, parts: Sequence[Part], done: Callable[[], bool
     AssertionError
         If it is not done after ``limit`` cycles.
     """
-    cocotb.start_soon(Clock(design.clk, 10, unit="ns").start())
+    Clock(design.clk, 10, unit="ns").start()
     design.rst.value = 1
     for _ in range(2):
         await FallingEdge(design.clk)

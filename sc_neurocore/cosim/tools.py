@@ -30,11 +30,16 @@ class Verilator:
     version: str
     environment: dict[str, str]
 
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The version as numbers: 5.048 is (5, 48)."""
+        return tuple(int(number) for number in re.findall(r"\d+", self.version)[:2])
+
     @contextmanager
     def active(self, **environment: str) -> Iterator[None]:
         """Run the block with this Verilator first on PATH, and further environment variables."""
         # pytest's name for the running test would make cocotb's runner exit the interpreter.
-        unwanted = {name: None for name in ("PYTEST_CURRENT_TEST", "MAKEFLAGS", "WAVES", "GUI")}
+        unwanted = dict.fromkeys(("PYTEST_CURRENT_TEST", "MAKEFLAGS", "WAVES", "GUI"))
         changes = {**unwanted, **self.environment, **environment}
         before = {name: os.environ.get(name) for name in changes}
         try:
@@ -73,12 +78,12 @@ def find_verilator() -> Verilator:
     """
     for program in ("make", "g++", "perl"):
         if shutil.which(program) is None:
-            raise ToolError(f"{program} was not found, and Verilator needs it; install it with your "
-                            f"system's package manager, for instance: apt install make g++ perl")
+            raise ToolError(f"{program} was not found, and Verilator needs it; install it with the "
+                            "system's package manager, for instance: apt install make g++ perl")
     system = shutil.which("verilator")
     version = _system_version(system) if system else None
-    if version and tuple(map(int, version.split("."))) >= MINIMUM_VERSION:
-        return Verilator(version, {})
+    if version and (found := Verilator(version, {})).release >= MINIMUM_VERSION:
+        return found
     return _packaged_verilator(version)
 
 

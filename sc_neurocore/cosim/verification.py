@@ -76,8 +76,8 @@ class VerifyReport:
     def __str__(self) -> str:
         total: Counter[str] = sum((run.compared for run in self.runs), Counter())
         parts = ", ".join(f"{count} {quantity}s" for quantity, count in total.most_common(4))
-        lines = [f"{'PASS' if self.passed else 'FAIL'}: {self.compared} values compared ({parts}, …) "
-                 f"in {len(self.runs)} runs of {self.images} images, "
+        lines = [f"{'PASS' if self.passed else 'FAIL'}: {self.compared} values compared "
+                 f"({parts}, …) in {len(self.runs)} runs of {self.images} images, "
                  f"{self.mismatched} mismatches"]
         lines += [f"  {run.name}: {mismatch}" for run in self.runs
                   for mismatch in run.mismatches[:10]]
@@ -89,8 +89,8 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
            text: str | None = None, stall_seed: int = 1) -> VerifyReport:
     """Simulate a network's Verilog and compare it with the golden model.
 
-    The images follow each other without reset, first with streams that never wait, where the cycle of
-    every commit and transfer must be the predicted one, then with random stalls on both streams.
+    The images follow each other without reset, first with streams that never wait, where the cycle
+    of every commit and transfer must be the predicted one, then with random stalls on both streams.
 
     Parameters
     ----------

@@ -31,8 +31,8 @@ class Accelerator(wiring.Component):
     Members
     -------
     intensities : In, stream
-        An image is ceil(n_input / beats) transfers of ``beats`` intensities, the first in the lowest
-        bits; what the last transfer has beyond ``n_input`` is ignored.
+        An image is ceil(n_input / beats) transfers of ``beats`` intensities, the first in the
+        lowest bits; what the last transfer has beyond ``n_input`` is ignored.
     results : Out, stream of `layouts.result`
         One transfer an output neuron.
     trace_encoder : Out, `layouts.encoder_trace`

@@ -19,14 +19,14 @@ class SpikeEncoder(wiring.Component):
     image, is less than intensity + (intensity >> (intensity_width − 1)).
 
     Throughput: ``beats`` inputs a cycle, while the next image is loaded into the other half of the
-    memory. Latency: `timing.ENCODE_LATENCY` cycles from reading a row of intensities to the commit of
-    its spikes; a cycle later they can be taken.
+    memory. Latency: `timing.ENCODE_LATENCY` cycles from reading a row of intensities to the commit
+    of its spikes; a cycle later they can be taken.
 
     Members
     -------
     intensities : In, stream
-        An image is ceil(n_input / beats) transfers of ``beats`` intensities, the first in the lowest
-        bits; what the last transfer has beyond ``n_input`` is ignored.
+        An image is ceil(n_input / beats) transfers of ``beats`` intensities, the first in the
+        lowest bits; what the last transfer has beyond ``n_input`` is ignored.
     words : Out, stream of `layouts.spike_word`
         ceil(n_input / beats) words a timestep.
     trace : Out, `layouts.encoder_trace`

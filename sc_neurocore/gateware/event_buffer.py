@@ -12,8 +12,8 @@ from .layouts import event, index_shape
 class EventBuffer(wiring.Component):
     """Collects the events of a timestep while those of the timestep before are read, in any order.
 
-    Throughput: an event in and an address out a cycle. Latency: a timestep can be read a cycle after
-    its last event came in; an address follows its index a cycle later.
+    Throughput: an event in and an address out a cycle. Latency: a timestep can be read a cycle
+    after its last event came in; an address follows its index a cycle later.
 
     Parameters
     ----------

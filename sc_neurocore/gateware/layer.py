@@ -1,11 +1,12 @@
 """Event-driven layer: events in, spikes and membranes of its neurons out."""
 
+from typing import NamedTuple
+
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerLayer, LayerWidths
-from ..timing import FIRE_LATENCY
 from .event_buffer import EventBuffer
 from .layouts import event, index_shape, layer_trace, output_word, spike_word
 from .neuron_array import NeuronArray, Operation
@@ -13,11 +14,28 @@ from .reserved_queue import ReservedQueue
 from .weight_memory import WeightMemory
 
 
+class Step(NamedTuple):
+    """An operation on its way through the pipeline, and what it needs there."""
+
+    operation: Value
+    fold: Value
+    timestep: Value
+    base: Value
+    """Row of the weight memory at which the fold begins."""
+
+    def delayed(self, m: Module, name: str) -> "Step":
+        """The step a cycle later."""
+        later = Step(*(Signal.like(value, name=f"{name}_{field}")
+                       for field, value in zip(self._fields, self, strict=True)))
+        m.d.sync += [after.eq(before) for after, before in zip(later, self, strict=True)]
+        return later
+
+
 class Layer(wiring.Component):
     """Works through a timestep's events once for each fold of its neurons.
 
-    Throughput: an operation a cycle, so folds · (events + `timing.FIRE_OVERHEAD`) cycles a timestep,
-    unless the next timestep has not come yet or the words are not taken. Latency:
+    Throughput: an operation a cycle, so folds · (events + `timing.FIRE_OVERHEAD`) cycles a
+    timestep, unless the next timestep has not come yet or the words are not taken. Latency:
     `timing.FIRE_LATENCY` cycles from a fold's last operation to its commit; a cycle later its word
     can be taken.
 
@@ -64,11 +82,9 @@ class Layer(wiring.Component):
         wiring.connect(m, queue.words, wiring.flipped(self.words))
 
         issued = self._sequence(m, buffer, queue)
-        steps = [issued]
-        for cycle in range(1, FIRE_LATENCY + 1):
-            steps.append(Signal.like(issued, name=f"step_{cycle}"))
-            m.d.sync += steps[cycle].eq(steps[cycle - 1])
-        addressed, fetched, executed = steps[1:]
+        addressed = issued.delayed(m, "addressed")
+        fetched = addressed.delayed(m, "fetched")
+        executed = fetched.delayed(m, "executed")
 
         m.d.comb += [weights.row.eq(addressed.base + buffer.address),
                      neurons.operation.eq(fetched.operation), neurons.fold.eq(fetched.fold),
@@ -88,34 +104,30 @@ class Layer(wiring.Component):
                          word.final.eq(executed.timestep == self._timesteps - 1)]
         return m
 
-    def _sequence(self, m: Module, buffer: EventBuffer, queue: ReservedQueue):
+    def _sequence(self, m: Module, buffer: EventBuffer, queue: ReservedQueue) -> Step:
         """Issue the operations of fold after fold, timestep after timestep."""
         n_input = self._layer.n_input
-        step = Signal(data.StructLayout({
-            "operation": Operation, "fold": index_shape(self._folds),
-            "timestep": index_shape(self._timesteps),
-            "base": index_shape(self._folds * n_input)}), name="step")
-        fold, timestep = Signal.like(step.fold), Signal.like(step.timestep)
-        base, index = Signal.like(step.base), Signal(index_shape(n_input))
-        m.d.comb += [step.fold.eq(fold), step.timestep.eq(timestep), step.base.eq(base),
-                     step.operation.eq(Operation.IDLE), buffer.index.eq(index)]
+        operation = Signal(Operation)
+        fold, timestep = Signal(index_shape(self._folds)), Signal(index_shape(self._timesteps))
+        base, index = Signal(index_shape(self._folds * n_input)), Signal(index_shape(n_input))
+        m.d.comb += [operation.eq(Operation.IDLE), buffer.index.eq(index)]
 
         with m.FSM():
             with m.State("BEGIN"):
                 with m.If(buffer.full):
-                    m.d.comb += step.operation.eq(Operation.BEGIN)
+                    m.d.comb += operation.eq(Operation.BEGIN)
                     m.next = "SYNAPSE"
                     with m.If(buffer.length == 0):
                         m.next = "FIRE"
             with m.State("SYNAPSE"):
-                m.d.comb += step.operation.eq(Operation.SYNAPSE)
+                m.d.comb += operation.eq(Operation.SYNAPSE)
                 m.d.sync += index.eq(index + 1)
                 with m.If(index == buffer.length - 1):
                     m.d.sync += index.eq(0)
                     m.next = "FIRE"
             with m.State("FIRE"):
                 with m.If(queue.room):
-                    m.d.comb += [step.operation.eq(Operation.FIRE), queue.reserve.eq(1)]
+                    m.d.comb += [operation.eq(Operation.FIRE), queue.reserve.eq(1)]
                     m.d.sync += [fold.eq(fold + 1), base.eq(base + n_input)]
                     m.next = "BEGIN"
                     with m.If(self._is_last(fold)):
@@ -123,7 +135,7 @@ class Layer(wiring.Component):
                         m.d.sync += [fold.eq(0), base.eq(0), timestep.eq(timestep + 1)]
                         with m.If(timestep == self._timesteps - 1):
                             m.d.sync += timestep.eq(0)
-        return step
+        return Step(operation, fold, timestep, base)
 
     def _is_last(self, fold: Value) -> Value:
         return fold == self._folds - 1

@@ -27,8 +27,8 @@ def event(n_input: int) -> data.StructLayout:
 def output_word(lanes: int, membrane_width: int) -> data.StructLayout:
     """Spikes and membranes of ``lanes`` neighbouring output neurons.
 
-    ``first`` and ``final`` are set throughout the first and the final timestep of an image, ``last``
-    in the word that closes any timestep.
+    ``first`` and ``final`` are set throughout the first and the final timestep of an image,
+    ``last`` in the word that closes any timestep.
     """
     return data.StructLayout({"spikes": lanes, "last": 1, "first": 1, "final": 1,
                               "membranes": data.ArrayLayout(signed(membrane_width), lanes)})

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from ..network import LFSR_TAPS, LFSR_WIDTH
 
 State = list[int]
-"""For each bit of the register, the bits of an earlier state whose exclusive or it is, as a mask."""
+"""For each bit of the register, the bits of an earlier state whose exclusive or it is, as a
+mask."""
 
 
 def leap(state: State, steps: int) -> State:

@@ -24,12 +24,13 @@ class NeuronArray(wiring.Component):
     """Updates the membranes of one fold of neurons at a time, all lanes alike.
 
     integrated = membrane + bias + sum of weights; it fires if integrated >= threshold; the stored
-    membrane is integrated − threshold if it fires, otherwise integrated, saturated to its width where
-    the layer has one of its own. A fold is a ``BEGIN``, a ``SYNAPSE`` for each event, and a ``FIRE``.
+    membrane is integrated − threshold if it fires, otherwise integrated, saturated to its width
+    where the layer has one of its own. A fold is a ``BEGIN``, a ``SYNAPSE`` for each event, and a
+    ``FIRE``.
 
-    One adder a lane does all of it. Throughput: an operation a cycle, without gaps, as long as a fold
-    comes again only after each other fold has. Latency: a cycle from an operation to its execution;
-    a ``FIRE`` commits in the cycle in which it is executed.
+    One adder a lane does all of it. Throughput: an operation a cycle, without gaps, as long as a
+    fold comes again only after each other fold has. Latency: a cycle from an operation to its
+    execution; a ``FIRE`` commits in the cycle in which it is executed.
 
     Parameters
     ----------
@@ -65,17 +66,18 @@ class NeuronArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        operation = Signal(Operation)
-        first = Signal()
-        fold = Signal.like(self.fold)
-        m.d.sync += [operation.eq(self.operation), first.eq(self.first), fold.eq(self.fold)]
-        m.d.comb += self.commit.eq(operation == Operation.FIRE)
+        executed = Signal(Operation)
+        is_first = Signal()
+        executed_fold = Signal.like(self.fold)
+        m.d.sync += [executed.eq(self.operation), is_first.eq(self.first),
+                     executed_fold.eq(self.fold)]
+        m.d.comb += self.commit.eq(executed == Operation.FIRE)
 
         biases = self._parameters(m, "biases", self._layer.biases, 0)
         thresholds = self._parameters(m, "thresholds", self._layer.thresholds, 1)
         initial_membranes = self._parameters(m, "initial_membranes",
                                              self._layer.initial_membranes, 0)
-        stored = self._stored_membranes(m, fold)
+        stored = self._stored_membranes(m, executed_fold)
 
         for lane in range(self._lanes):
             accumulator = Signal(signed(self._widths.accumulator), name=f"accumulator_{lane}")
@@ -83,10 +85,10 @@ class NeuronArray(wiring.Component):
             addend = Signal.like(accumulator, name=f"addend_{lane}")
             total = Signal.like(accumulator, name=f"total_{lane}")
             m.d.comb += [augend.eq(accumulator), total.eq(augend + addend)]
-            with m.Switch(operation):
+            with m.Switch(executed):
                 with m.Case(Operation.BEGIN):
                     held = accumulator if stored is None else stored[lane]
-                    m.d.comb += [augend.eq(Mux(first, initial_membranes[lane], held)),
+                    m.d.comb += [augend.eq(Mux(is_first, initial_membranes[lane], held)),
                                  addend.eq(biases[lane])]
                 with m.Case(Operation.SYNAPSE):
                     m.d.comb += addend.eq(self.weights[lane])
@@ -98,7 +100,7 @@ class NeuronArray(wiring.Component):
             m.d.comb += [remains.eq(Mux(fires, total, accumulator)),
                          self.spikes[lane].eq(fires),
                          self.membranes[lane].eq(self._saturated(remains))]
-            with m.Switch(operation):
+            with m.Switch(executed):
                 with m.Case(Operation.BEGIN, Operation.SYNAPSE):
                     m.d.sync += accumulator.eq(total)
                 with m.Case(Operation.FIRE):
@@ -106,7 +108,7 @@ class NeuronArray(wiring.Component):
         return m
 
     def _parameters(self, m: Module, name: str, values, unused: int) -> list[Value]:
-        """A parameter of the neuron in each lane: a constant, or read from a memory with the fold."""
+        """A parameter of the neuron in each lane: a constant, or read with the fold."""
         shape = Shape.cast(range(min(0, int(values.min())), max(0, int(values.max())) + 1))
         shape = signed(max(1, shape.width) + (not shape.signed))
         padded = [*values.tolist(), *[unused] * (self._folds * self._lanes - len(values))]
@@ -119,7 +121,8 @@ class NeuronArray(wiring.Component):
             m.submodules[name] = rom
             read = rom.read_port()
             m.d.comb += read.addr.eq(self.fold)
-        return [read.data[varying.index(lane)] if lane in varying else Const(columns[lane][0], shape)
+        return [read.data[varying.index(lane)] if lane in varying else Const(columns[lane][0],
+        shape)
                 for lane in range(self._lanes)]
 
     def _stored_membranes(self, m: Module, fold: Value):

@@ -40,7 +40,7 @@ class Readout(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        network, word = self._network, self.words.payload
+        network = self._network
         output = network.layers[-1]
         threshold, initial = int(output.thresholds[0]), int(output.initial_membranes[0])
 
@@ -99,8 +99,8 @@ class Readout(wiring.Component):
         selected = Signal(data.StructLayout({
             "neuron": index_shape(n_output), "count": network.count_width,
             "membrane": word.membranes.shape().elem_shape, "last": 1}), name="selected")
-        selecting, lane, neuron = Signal(), Signal(index_shape(lanes)), Signal(index_shape(n_output))
-        is_last, selects = Signal(), Signal()
+        lane, neuron = Signal(index_shape(lanes)), Signal(index_shape(n_output))
+        selecting, selects, is_last = Signal(), Signal(), Signal()
         m.d.comb += [is_last.eq(neuron == n_output - 1),
                      selects.eq(self.words.valid & word.final & advance),
                      self.words.ready.eq(~word.final

@@ -1,9 +1,9 @@
 """Queue at the end of a pipeline that cannot wait."""
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.hdl import ShapeLike
 
 from ..timing import QUEUE_DEPTH
 
@@ -12,8 +12,8 @@ class ReservedQueue(wiring.Component):
     """Lets a pipeline of fixed latency end in a stream: a place is reserved at its beginning.
 
     Latency: a word that is pushed can be taken a cycle later; a place whose word is taken can be
-    reserved a cycle later. Throughput: `timing.QUEUE_DEPTH` words for each round of reserving,
-    pushing and taking.
+    reserved a cycle later. Throughput: `timing.QUEUE_DEPTH` words in the cycles from reserving a
+    place to reserving it again.
 
     Parameters
     ----------

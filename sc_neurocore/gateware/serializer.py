@@ -24,8 +24,9 @@ def first_set(bits: list[Value]) -> tuple[Value, Value]:
 class Serializer(wiring.Component):
     """Names the neurons that spiked in each word, lowest first.
 
-    Throughput: an event a cycle; a word without spikes takes a cycle too, and sends an event without
-    a spike. Latency: none, the first event of a word comes in the cycle in which the word does.
+    Throughput: an event a cycle; a word without spikes takes a cycle too, and sends an event
+    without a spike. Latency: none, the first event of a word comes in the cycle in which the word
+    does.
 
     Parameters
     ----------

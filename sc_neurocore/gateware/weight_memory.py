@@ -11,8 +11,8 @@ from .layouts import index_shape
 class WeightMemory(wiring.Component):
     """Read-only block RAM with its output register.
 
-    Row fold·n_input + j holds the weights from input j to the neurons fold·lanes and up, the first in
-    the lowest bits; lanes without a neuron hold 0.
+    Row fold·n_input + j holds the weights from input j to the neurons fold·lanes and up, the first
+    in the lowest bits; lanes without a neuron hold 0.
 
     Throughput: a row a cycle. Latency: `timing.MEMORY_LATENCY` cycles.
 

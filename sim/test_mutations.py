@@ -68,6 +68,12 @@ MUTATIONS = {
         "readout.py", "- initial)", "- 0)"),
     "counts not reset between images": Mutation(
         "readout.py", "Mux(word.first, 0, stored[lane])", "stored[lane]"),
+    "timestep survives a reset": Mutation(
+        "layer.py",
+        "Signal(index_shape(self._timesteps))",
+        "Signal(index_shape(self._timesteps), reset_less=True)"),
+    "LFSR survives a reset": Mutation(
+        "lfsr.py", "init=self._initial_state)", "init=self._initial_state, reset_less=True)"),
     "serializer forgets an offset": Mutation(
         "serializer.py", "Mux(word.last, 0, base + self._lanes)", "0"),
 }

@@ -38,11 +38,17 @@ def _record(monitor: Monitor, names: list[str], lanes: int, membrane_width: int 
 
 @cocotb.test()
 async def replay(design: Any) -> None:
-    """Send the job's images, and record commits and results until the last result."""
+    """Send the job's images, and record commits and results until the last result.
+
+    Before that, the design works on them for ``interrupted_after`` cycles and is then reset.
+    """
     parameters = job()
     stall = parameters["stall"]
-    source = Source(design, "intensities", transfers(
-        parameters["images"], parameters["beats"], parameters["intensity_width"]), stall)
+    payloads = transfers(parameters["images"], parameters["beats"], parameters["intensity_width"])
+    if interrupted := parameters["interrupted_after"]:
+        await run_cycles(design, [Source(design, "intensities", payloads), Sink(design, "results")],
+                         lambda: True, limit=1, linger=interrupted)
+    source = Source(design, "intensities", payloads, stall)
     sink = Sink(design, "results", stall)
     encoder = Monitor(design.trace_encoder__valid, [
         design.trace_encoder__timestep, design.trace_encoder__word, design.trace_encoder__spikes])

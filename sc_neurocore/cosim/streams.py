@@ -108,17 +108,18 @@ async def run_cycles(design: Any, parts: Sequence[Part], done: Callable[[], bool
                      linger: int = 0) -> int:
     """Reset the design and run it until ``done``, and ``linger`` cycles more.
 
-    Returns the cycles until it was done.
+    Returns the cycles until it was done. May be called again, whatever the design is doing then.
 
     Raises
     ------
     AssertionError
         If it is not done after ``limit`` cycles.
     """
-    Clock(design.clk, 10, unit="ns").start()
-    design.rst.value = 1
-    for _ in range(2):
+    clock = Clock(design.clk, 10, unit="ns")
+    clock.start()
+    for _ in range(3):
         await FallingEdge(design.clk)
+        design.rst.value = 1
     done_after = None
     for cycle in range(limit + linger):
         design.rst.value = 0
@@ -130,6 +131,7 @@ async def run_cycles(design: Any, parts: Sequence[Part], done: Callable[[], bool
         if done_after is None and done():
             done_after = cycle + 1
         if done_after is not None and cycle + 1 >= done_after + linger:
+            clock.stop()
             return done_after
         await FallingEdge(design.clk)
     raise AssertionError(f"not done after {limit} cycles")

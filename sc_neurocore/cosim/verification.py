@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,21 @@ STALL = 0.4
 """Probability that a stream pauses in a cycle, in the stalled run."""
 
 
+class _Run(NamedTuple):
+    """One simulation: how often streams pause, and after how many cycles it is reset to begin."""
+
+    name: str
+    stall: float
+    interrupted_after: int
+
+
 @dataclass(frozen=True)
 class VerifyReport:
     """What was compared, and what was not equal.
 
     ``runs``: one without stalls, with the cycle of every commit, and one with random stalls on both
-    streams. ``cycles``: the predicted cycles of the run without stalls.
+    streams, which begins with a reset in the middle of an image. ``cycles``: the predicted cycles
+    of the run without stalls.
     """
 
     shape: tuple[int, ...]
@@ -90,7 +99,8 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     """Simulate a network's Verilog and compare it with the golden model.
 
     The images follow each other without reset, first with streams that never wait, where the cycle
-    of every commit and transfer must be the predicted one, then with random stalls on both streams.
+    of every commit and transfer must be the predicted one, then, after a reset in the middle of an
+    image, with random stalls on both streams.
 
     Parameters
     ----------
@@ -133,18 +143,19 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
         compiled = simulation.compile_verilog(text, verilog.TOP, cache or folder / "compiled",
                                               waves=waves is not None)
         runs = []
-        for name, stall in (("steady", 0.0), ("stalled", STALL)):
-            observation = _simulate(network, images, spec, compiled, folder / name, stall,
-                                    limit=int(cycles.total / (1 - stall) ** 2) + 2000,
-                                    waves=waves if not stall else None, seed=stall_seed)
-            runs.append(compare(network, spec, expected, observation, name=name,
-                                with_cycles=not stall))
+        for run in (_Run("steady", 0.0, 0),
+                    _Run("stalled", STALL, int(cycles.latency[0]) * 2 // 3)):
+            observation = _simulate(network, images, spec, compiled, folder / run.name, run,
+                                    limit=int(cycles.total / (1 - run.stall) ** 2) + 2000,
+                                    waves=None if run.stall else waves, seed=stall_seed)
+            runs.append(compare(network, spec, expected, observation, name=run.name,
+                                with_cycles=not run.stall))
     return VerifyReport(network.shape, len(images), tuple(runs), cycles)
 
 
 def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: AcceleratorSpec,
-              compiled: Path, folder: Path, stall: float, limit: int, waves: Path | None,
-              seed: int) -> Observation:
+              compiled: Path, folder: Path, run: _Run, limit: int, waves: Path | None, seed: int
+              ) -> Observation:
     from ..gateware.layouts import result
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +163,8 @@ def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: Acce
     observation.unlink(missing_ok=True)
     payload = result(network.n_output, network.count_width, network.current_width)
     simulation.run(compiled, verilog.TOP, "sc_neurocore.cosim.bench", {
-        "images": images.tolist(), "stall": stall, "limit": limit,
+        "images": images.tolist(), "limit": limit,
+        "stall": run.stall, "interrupted_after": run.interrupted_after,
         "beats": spec.beats, "intensity_width": network.intensity_width,
         "lanes": spec.lanes, "membrane_widths": [widths.membrane for widths in network.widths],
         "results": len(images) * network.n_output,

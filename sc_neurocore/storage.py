@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .conversion.converted_snn import ConvertedSNN
+from .files import replacing
 from .network import IntegerLayer, IntegerNetwork, check_integer
 
 PathLike = str | os.PathLike[str]
@@ -145,16 +145,8 @@ def _write(path: PathLike, arrays: Arrays, header: dict[str, Any]) -> None:
     if int.from_bytes(data[:8], "little") > MAXIMUM_HEADER:
         raise ValueError(f"{len(arrays)} arrays are too many for the header of {path}, "
                          f"which must be at most {MAXIMUM_HEADER} bytes")
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
-    try:
-        with open(beside, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(Path(path)) as part:
+        part.write_bytes(data)
 
 
 class _File:

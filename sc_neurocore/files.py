@@ -1,0 +1,46 @@
+"""Output files that are there as a whole, or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the block a path to write to; what it wrote becomes ``path`` when it ends.
+
+    If the block raises, ``path`` is what it was before. The path given has the name of ``path``, in
+    a temporary folder beside it, so that renaming is all that is left to be done. A device or a
+    pipe is written to instead of replaced.
+
+    Raises
+    ------
+    OSError
+        If the folder of ``path`` does not exist or can't be written to, before the block begins.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"Output file {path} is a folder")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"Folder {path.parent} of the output file does not exist")
+    special = path.exists() and not path.is_file()
+    target = path if special else path.resolve()
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=None if special else target.parent,
+                                     ignore_cleanup_errors=True) as folder:
+        part = Path(folder) / target.name
+        yield part
+        if special:
+            with part.open("rb") as source, path.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+        else:
+            with part.open("rb") as written:
+                os.fsync(written.fileno())      # a rename must not outlive a power cut alone
+            part.replace(target)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -14,6 +14,7 @@ from ..extras import require
 from .tools import ToolError, Verilator, find_verilator
 
 JOB_VARIABLE = "SC_NEUROCORE_JOB"
+PACKAGE = Path(__file__).resolve().parents[1]
 WAIVERS = Path(__file__).with_name("waivers.vlt")
 _RULES_SINCE = {"PROCASSINIT": (5, 38)}
 """Waived rules that not every supported Verilator knows, with the first version that does."""
@@ -161,7 +162,8 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
     path_before = list(sys.path)
     with find_verilator().active():
         try:
-            sys.path[:0] = [str(path.resolve()) for path in python_path]
+            # The simulator is another process, which finds this package where it is now.
+            sys.path[:0] = [str(path.resolve()) for path in (PACKAGE.parent, *python_path)]
             get_runner("verilator").test(
                 test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                 build_dir=compiled, test_dir=folder, results_xml=str(results), seed=seed,

@@ -1,8 +1,8 @@
 """Verifying a network's Verilog against the golden model, in a real simulation."""
 
+import shutil
 import tempfile
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,7 +110,7 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     spec : AcceleratorSpec, optional
         By default `AcceleratorSpec.for_network`.
     folder : Path, optional
-        Where logs and records are kept; by default they are removed.
+        Where logs and records are kept; by default they are removed, unless a tool fails.
     cache : Path, optional
         Where compiled simulations are kept; by default inside ``folder``.
     waves : Path, optional
@@ -137,19 +137,19 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     assert cycles is not None
     text = text or verilog.generate(network, spec, trace=True)
 
-    with ExitStack() as stack:
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        compiled = simulation.compile_verilog(text, verilog.TOP, cache or folder / "compiled",
-                                              waves=waves is not None)
-        runs = []
-        for run in (_Run("steady", 0.0, 0),
-                    _Run("stalled", STALL, int(cycles.latency[0]) * 2 // 3)):
-            observation = _simulate(network, images, spec, compiled, folder / run.name, run,
-                                    limit=int(cycles.total / (1 - run.stall) ** 2) + 2000,
-                                    waves=None if run.stall else waves, seed=stall_seed)
-            runs.append(compare(network, spec, expected, observation, name=run.name,
-                                with_cycles=not run.stall))
+    working = folder or Path(tempfile.mkdtemp(prefix="sc-neurocore-"))
+    compiled = simulation.compile_verilog(text, verilog.TOP, cache or working / "compiled",
+                                          waves=waves is not None)
+    runs = []
+    for run in (_Run("steady", 0.0, 0),
+                _Run("stalled", STALL, int(cycles.latency[0]) * 2 // 3)):
+        observation = _simulate(network, images, spec, compiled, working / run.name, run,
+                                limit=int(cycles.total / (1 - run.stall) ** 2) + 2000,
+                                waves=None if run.stall else waves, seed=stall_seed)
+        runs.append(compare(network, spec, expected, observation, name=run.name,
+                            with_cycles=not run.stall))
+    if folder is None:
+        shutil.rmtree(working)
     return VerifyReport(network.shape, len(images), tuple(runs), cycles)
 
 

@@ -37,7 +37,8 @@ MUTATIONS = {
     "membrane not reset between images": Mutation(
         "neuron_array.py", "Mux(is_first, initial_membranes[lane], held)", "held"),
     "initial membrane loaded every timestep": Mutation(
-        "neuron_array.py", "Mux(is_first, initial_membranes[lane], held)", "initial_membranes[lane]"),
+        "neuron_array.py", "Mux(is_first, initial_membranes[lane], held)",
+        "initial_membranes[lane]"),
     "narrow accumulator": Mutation(
         "neuron_array.py", "Signal(signed(self._widths.accumulator), name",
         "Signal(signed(self._widths.accumulator - 3), name"),

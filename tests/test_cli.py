@@ -1,0 +1,274 @@
+"""The command line: every command works, and says what is wrong in one line and its exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from sc_neurocore import __version__, cli, verilog
+from sc_neurocore.network import IntegerNetwork
+from sc_neurocore.storage import load_network, load_snn
+
+CACHE = Path(__file__).parents[1] / "build" / "simulations"
+"""Compiled simulations, kept from run to run."""
+
+MODULE = """
+from torch import nn
+
+print("a model that talks")
+
+def make():
+    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+"""
+
+
+def run(capfd, *arguments):
+    """Exit code, stdout and stderr of the command line."""
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        cli.main([str(argument) for argument in arguments])
+    return caught.value.code, *capfd.readouterr()
+
+
+def succeeds(capfd, *arguments):
+    """The JSON that a command prints."""
+    code, out, err = run(capfd, *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def fails(capfd, *arguments):
+    """The one line that a command says on stderr, which is also its JSON's."""
+    before = set(os.listdir())
+    code, out, err = run(capfd, *arguments)
+    assert (code, out) == (cli.FAILURE, "")
+    line = err.splitlines()[-1]
+    assert line.startswith("Error: ")
+    assert "Traceback" not in err
+    code, out, _ = run(capfd, *arguments, "--json")
+    assert code == cli.FAILURE
+    assert json.loads(out) == {"error": line.removeprefix("Error: ")}
+    assert set(os.listdir()) == before
+    return line
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Folder with a model, its weights, images, and the networks made of them."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "cli_models.py").write_text(MODULE)
+    torch.manual_seed(0)
+    state = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)).state_dict()
+    save_file(state, folder / "weights.safetensors")
+    images = np.random.default_rng(0).random((12, 6))
+    np.savez(folder / "data.npz", images=images, labels=np.arange(12) % 3)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "wide.npy", np.zeros((2, 7)))
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (folder / "simulations").mkdir()
+    (folder / "simulations" / "compiled").symlink_to(CACHE)
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        for line in ("convert cli_models:make --weights weights.safetensors --timesteps 6 "
+                     "--calibration data.npz --output snn.safetensors",
+                     "quantize snn.safetensors --output network.safetensors"):
+            with pytest.raises(SystemExit, match="0"):
+                cli.main(line.split())
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def folder(files, monkeypatch):
+    monkeypatch.chdir(files)
+    return files
+
+
+def test_help_and_version(capfd):
+    code, out, err = run(capfd)
+    assert (code, err) == (0, "")
+    names = ["demo", "convert", "quantize", "simulate", "verilog", "verify"]
+    assert [line.split()[0] for line in out.splitlines()[-6:]] == names
+    for name in names:
+        code, out, _ = run(capfd, name, "--help")
+        assert code == 0
+        assert "--json" in out
+    assert run(capfd, "--version")[1] == f"sc-neurocore, version {__version__}\n"
+
+
+def test_convert(folder, capfd):
+    arguments = ["convert", "cli_models:make", "--weights", "weights.safetensors", "--timesteps", 6,
+                 "--calibration", "data.npz", "--output", folder / "again.safetensors"]
+    assert succeeds(capfd, *arguments) == {
+        "output": str(folder / "again.safetensors"), "shape": [6, 5, 3], "timesteps": 6,
+        "initial_membrane": 0, "calibration_images": 12}
+    made = (folder / "again.safetensors").read_bytes()
+    assert made == (folder / "snn.safetensors").read_bytes()
+    assert succeeds(capfd, *arguments, "--initial-membrane", 0.5)["initial_membrane"] == 0.5
+    assert load_snn("again.safetensors").initial_membrane_fraction == 0.5
+
+
+def test_quantize(folder, capfd):
+    summary = succeeds(capfd, "quantize", "snn.safetensors", "--weight-width", "6,9", "--timesteps",
+                       9, "--intensity-width", 5, "--membrane-width", 12, "--seed", 7,
+                       "--output", "other.safetensors")
+    assert [layer["weight_width"] for layer in summary["layers"]] == [6, 9]
+    network = load_network("other.safetensors")
+    assert (network.timesteps, network.intensity_width, network.seed) == (9, 5, 7)
+    assert network.layers[0].membrane_width == 12
+    code, out, _ = run(capfd, "quantize", "snn.safetensors", "--output", "other.safetensors")
+    assert code == 0
+    assert "weight format" in out
+
+
+def test_simulate(folder, capfd):
+    measured = succeeds(capfd, "simulate", "network.safetensors", "--data", "data.npz",
+                        "--limit", 9, "--seeds", 4, "--seed", 5, "--output", "results.npz")
+    assert measured["seeds"] == [5, 6, 7, 8]
+    assert measured["accuracy"] == pytest.approx(np.mean(measured["accuracies"]))
+    with np.load("results.npz") as results:
+        assert results["counts"].shape == (4, 9, 3)
+        right = results["predicted"] == np.arange(9) % 3
+    assert right.mean(axis=1).tolist() == measured["accuracies"]
+
+
+def test_simulate_writes_the_same_bytes_again(folder, capfd):
+    written = []
+    for name in ("a.npz", "b.npz"):
+        measured = succeeds(capfd, "simulate", "network.safetensors", "--data", "images.npy",
+                            "--output", name)
+        written.append((folder / name).read_bytes())
+    assert measured["accuracy"] is None
+    assert written[0] == written[1]
+    with np.load("a.npz") as results:
+        assert results["predicted"].shape == (12,)
+
+
+def test_verilog(folder, capfd):
+    arguments = ["verilog", "network.safetensors", "--beats", 3, "--lanes"]
+    assert succeeds(capfd, *arguments, 4, "--output", "a.v")["lanes"] == [4, 3]
+    succeeds(capfd, *arguments, "4,3", "--output", "b.v")
+    plain = (folder / "a.v").read_text()
+    assert plain == (folder / "b.v").read_text()
+    succeeds(capfd, *arguments, "2,3", "--trace", "--name", "brain", "--output", "a.v")
+    assert "module brain(" in (folder / "a.v").read_text()
+    assert "output trace_encoder__valid;" in (folder / "a.v").read_text()
+    assert "output trace_" not in plain
+
+
+def test_verify(folder, capfd):
+    report = succeeds(capfd, "verify", "network.safetensors", "--data", "data.npz", "--images", 2,
+                      "--waves", "waves.vcd", "--folder", folder / "simulations")
+    assert report["passed"]
+    assert report["images"] == 2
+    assert report["compared"] > 500
+    assert (folder / "waves.vcd").read_text().startswith("$version")
+
+
+def test_mismatch_has_an_exit_code_of_its_own(folder, capfd, monkeypatch):
+    generate = verilog.generate
+
+    def faulty(network: IntegerNetwork, *arguments, **options):
+        layers = [replace(layer, biases=layer.biases + 1) for layer in network.layers]
+        return generate(replace(network, layers=tuple(layers)), *arguments, **options)
+
+    monkeypatch.setattr(verilog, "generate", faulty)
+    arguments = ["verify", "network.safetensors", "--data", "data.npz", "--images", 1,
+                 "--folder", folder / "simulations"]
+    code, out, _ = run(capfd, *arguments, "--json")
+    assert code == cli.MISMATCH
+    report = json.loads(out)
+    assert not report["passed"]
+    assert report["mismatches"][0]["stage"] == "layer 0"
+    code, out, _ = run(capfd, *arguments)
+    assert code == cli.MISMATCH
+    assert out.startswith("FAIL: ")
+    assert "golden model says" in out
+
+
+OUT = ["--output", "new.safetensors"]
+LAST = ["network.safetensors", *OUT]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["nonsense"], "No such command 'nonsense'"),
+    (["convert", "cli_models:make"], "Missing option '--output'"),
+    (["convert", "cli_models:nope", *OUT], "must have a function or class nope"),
+    (["convert", "cli_models:make", "--timesteps", "0", *OUT], "T must be at least 1, not 0"),
+    (["convert", "cli_models:make", "--percentile", "101", *OUT], "percentile must be in"),
+    (["convert", "cli_models:make", "--initial-membrane", "1", *OUT], "must be in [0, 1)"),
+    (["convert", "cli_models:make", "--calibration", "digits", *OUT], "must have shape (n, 6)"),
+    (["convert", "cli_models:make", "--weights", "snn.safetensors", *OUT], "lack 0.bias, "),
+    (["quantize", "network.safetensors", *OUT], "network.safetensors: format must be"),
+    (["quantize", "data.npz", *OUT], "data.npz: "),
+    (["quantize", "none.safetensors", *OUT], "'none.safetensors' does not exist"),
+    (["quantize", "snn.safetensors", "--weight-width", "1", *OUT], "must be in range(2, 17)"),
+    (["quantize", "snn.safetensors", "--weight-width", "8,x", *OUT], "'8,x' is neither an integer"),
+    (["quantize", "snn.safetensors", "--output", "no/where"], "Folder no of the output file"),
+    (["simulate", "network.safetensors", "--data", "wide.npy", *OUT], "must have shape (6,)"),
+    (["simulate", "network.safetensors", "--data", "nothing"], "Data must be digits, a folder"),
+    (["simulate", "network.safetensors", "--data", "data.npz", "--seed", "0"], "Seed must be in"),
+    (["verilog", *LAST, "--lanes", "4,4,4"], "Lanes must be given for 2 layers, not for 3"),
+    (["verilog", *LAST, "--lanes", "4,9"], "Lanes of layer 1 must be in range(1, 4), not 9"),
+    (["verilog", *LAST, "--beats", "0"], "Beats must be in range(1, 65), not 0"),
+    (["verilog", *LAST, "--name", "not a name"], "must be a Verilog identifier"),
+    (["verify", "network.safetensors", "--data", "data.npz", "--images", "0"], "'--images'"),
+])
+def test_bad_input_is_one_line_and_leaves_no_file(folder, capfd, arguments, message):
+    assert message in fails(capfd, *arguments)
+
+
+def test_labels_have_to_be_classes(folder, capfd):
+    np.savez("wrong.npz", images=np.zeros((2, 6)), labels=[0, 3])
+    assert "Label of image 1 must be in range(3), not 3" in fails(
+        capfd, "simulate", "network.safetensors", "--data", "wrong.npz")
+
+
+def test_debug_shows_the_traceback(folder, capfd):
+    code, _, err = run(capfd, "quantize", "data.npz", "--output", "new.safetensors", "--debug")
+    assert code == cli.FAILURE
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("Error: data.npz: ")
+
+
+def test_failed_output_leaves_the_old_file(folder, capfd):
+    old = folder / "old.safetensors"
+    old.write_text("old")
+    fails(capfd, "quantize", "snn.safetensors", "--weight-width", "99", "--output", old)
+    assert old.read_text() == "old"
+
+
+def test_full_disk_is_an_error(folder, capfd):
+    assert "No space left" in fails(capfd, "quantize", "snn.safetensors", "--output", "/dev/full")
+
+
+@pytest.mark.parametrize(("missing", "extra", "line"), [
+    ("torch", "convert", "convert cli_models:make --output new.safetensors"),
+    ("amaranth", "build", "verilog network.safetensors --output new.v"),
+    ("cocotb", "cosim", "verify network.safetensors --data data.npz"),
+    ("sklearn", "demo", "simulate network.safetensors --data digits"),
+    ("matplotlib", "demo", "demo --output demo")])
+def test_missing_extra_is_named_with_its_command(folder, missing, extra, line):
+    code = f"import sys; sys.modules[{missing!r}] = None; from sc_neurocore.cli import main; main()"
+    ran = subprocess.run([sys.executable, "-c", code, *line.split()], capture_output=True,
+                         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, text=True)
+    assert ran.returncode == cli.FAILURE
+    assert ran.stderr == (f"Error: {missing} is not installed; install it with: "
+                          f"pip install 'sc-neurocore-fpga[{extra}]'\n")
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = ("import sys; from sc_neurocore import cli; "
+            "heavy = {'torch', 'amaranth', 'cocotb', 'numpy', 'rich'} & set(sys.modules); "
+            "assert not heavy, heavy")
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

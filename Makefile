@@ -14,7 +14,8 @@ help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate and report, on real data"
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
-	@echo "make regress   test, and the longer runs (MNIST=folder adds MNIST)"
+	@echo "make regress   test, and the longer runs"
+	@echo "make benchmarks MNIST=folder   the README's table of MNIST, from its IDX files"
 	@echo "make clean     remove build/ and .venv"
 
 setup: $(READY)
@@ -40,6 +41,9 @@ verilog: $(READY)
 
 check-verilog: $(READY)
 	$(BIN)/python hdl/generate.py --check
+
+benchmarks: $(READY)
+	$(BIN)/python benchmarks/mnist.py --data-dir '$(MNIST)'
 
 regress: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS)

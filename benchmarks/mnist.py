@@ -19,8 +19,8 @@ from sc_neurocore.conversion.loading import classify
 from sc_neurocore.conversion.training import train_mlp
 from sc_neurocore.cosim import verify
 from sc_neurocore.datasets import idx_folder
-from sc_neurocore.network import AcceleratorSpec
 from sc_neurocore.quantization import quantize
+from sc_neurocore.spec import AcceleratorSpec
 
 SEEDS = range(1, 6)
 

@@ -7,7 +7,7 @@ import difflib
 import sys
 from pathlib import Path
 
-from sc_neurocore.network import AcceleratorSpec
+from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.storage import load_network
 from sc_neurocore.verilog import generate
 

@@ -17,8 +17,9 @@ from . import __version__
 from .extras import MissingExtraError
 
 if TYPE_CHECKING:
-    from .network import AcceleratorSpec, IntegerNetwork
+    from .network import IntegerNetwork
     from .results import Result
+    from .spec import AcceleratorSpec
 
 PROGRAM = "sc-neurocore"
 MISMATCH, FAILURE, INTERRUPTED = 1, 2, 130
@@ -330,7 +331,7 @@ def load_network(path: Path, seed: int | None) -> "IntegerNetwork":
 def accelerator_spec(network: "IntegerNetwork", lanes: int | tuple[int, ...],
                      beats: int) -> "AcceleratorSpec":
     """Layout with at most so many lanes, or with exactly those of each layer."""
-    from .network import AcceleratorSpec
+    from .spec import AcceleratorSpec
 
     if isinstance(lanes, int):
         return AcceleratorSpec.for_network(network, lanes, beats)

@@ -10,15 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .network import (
-    LFSR_TAPS,
-    LFSR_WIDTH,
-    AcceleratorSpec,
-    IntegerArray,
-    IntegerLayer,
-    IntegerNetwork,
-)
+from .network import LFSR_TAPS, LFSR_WIDTH, IntegerArray, IntegerLayer, IntegerNetwork
 from .results import Result
+from .spec import AcceleratorSpec
 from .timing import BoolArray, Cycles, predict
 
 

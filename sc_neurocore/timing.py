@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .network import AcceleratorSpec, IntegerArray, IntegerNetwork
+from .network import IntegerArray, IntegerNetwork
+from .spec import AcceleratorSpec
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .extras import require
-from .network import AcceleratorSpec, IntegerNetwork
+from .network import IntegerNetwork
+from .spec import AcceleratorSpec
 
 TOP = "accelerator"
 

@@ -7,7 +7,7 @@ import pytest
 from common import random_network
 
 from sc_neurocore import cosim
-from sc_neurocore.network import AcceleratorSpec
+from sc_neurocore.spec import AcceleratorSpec
 
 CASES = {
     "three layers, folds that do not divide": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4),

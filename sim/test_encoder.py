@@ -2,7 +2,7 @@ import pytest
 from common import as_job, random_network
 
 from sc_neurocore.gateware.encoder import SpikeEncoder
-from sc_neurocore.network import AcceleratorSpec
+from sc_neurocore.spec import AcceleratorSpec
 
 
 @pytest.mark.parametrize(("n_input", "beats", "width", "timesteps"), [

@@ -11,7 +11,8 @@ import pytest
 from common import random_network
 
 from sc_neurocore import cosim, verilog
-from sc_neurocore.network import AcceleratorSpec, IntegerNetwork
+from sc_neurocore.network import IntegerNetwork
+from sc_neurocore.spec import AcceleratorSpec
 
 PACKAGE = Path(verilog.__file__).parent
 

@@ -5,7 +5,7 @@ import pytest
 from common import random_network
 
 from sc_neurocore import cosim
-from sc_neurocore.network import AcceleratorSpec
+from sc_neurocore.spec import AcceleratorSpec
 
 QUICK, ALL = 4, 40
 

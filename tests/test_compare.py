@@ -8,7 +8,8 @@ import pytest
 from sc_neurocore import golden
 from sc_neurocore.cosim.compare import Comparison, compare
 from sc_neurocore.cosim.observation import Observation, StageRecord, fields
-from sc_neurocore.network import AcceleratorSpec, IntegerLayer, IntegerNetwork
+from sc_neurocore.network import IntegerLayer, IntegerNetwork
+from sc_neurocore.spec import AcceleratorSpec
 
 SPEC = AcceleratorSpec((2, 3), 2)
 

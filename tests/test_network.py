@@ -8,13 +8,13 @@ import pytest
 
 from sc_neurocore.network import (
     LFSR_SEED_FACTOR,
-    AcceleratorSpec,
     IntegerLayer,
     IntegerNetwork,
     layer_widths,
     signed_width,
     unsigned_width,
 )
+from sc_neurocore.spec import AcceleratorSpec
 
 
 def layer(weights, biases=None, thresholds=4, initial=0, weight_width=8, membrane_width=None):

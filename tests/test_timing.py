@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sc_neurocore import golden
-from sc_neurocore.network import AcceleratorSpec, IntegerLayer, IntegerNetwork
+from sc_neurocore.network import IntegerLayer, IntegerNetwork
+from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.timing import predict
 
 

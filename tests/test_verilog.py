@@ -10,7 +10,8 @@ import pytest
 
 from sc_neurocore.cosim.simulation import compile_verilog
 from sc_neurocore.cosim.tools import ToolError
-from sc_neurocore.network import AcceleratorSpec, IntegerLayer, IntegerNetwork
+from sc_neurocore.network import IntegerLayer, IntegerNetwork
+from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.verilog import generate
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..golden import TracedResult
-from ..network import AcceleratorSpec, IntegerArray, IntegerNetwork
+from ..network import IntegerArray, IntegerNetwork
+from ..spec import AcceleratorSpec
 from .observation import Observation, StageRecord
 
 KEPT_MISMATCHES = 100

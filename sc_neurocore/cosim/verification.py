@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import golden, verilog
-from ..network import AcceleratorSpec, IntegerNetwork
+from ..network import IntegerNetwork
+from ..spec import AcceleratorSpec
 from ..timing import Cycles
 from . import simulation
 from .compare import Comparison, Mismatch, compare

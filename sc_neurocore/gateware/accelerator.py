@@ -4,7 +4,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..network import AcceleratorSpec, IntegerNetwork
+from ..network import IntegerNetwork
+from ..spec import AcceleratorSpec
 from .encoder import SpikeEncoder
 from .layer import Layer
 from .layouts import encoder_trace, layer_trace, result

@@ -5,7 +5,8 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..network import AcceleratorSpec, IntegerNetwork
+from ..network import IntegerNetwork
+from ..spec import AcceleratorSpec
 from .double_buffer import DoubleBuffer
 from .layouts import encoder_trace, index_shape, spike_word
 from .lfsr import Lfsr

@@ -2337,12 +2337,12 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   wire \$10 ;
   wire [11:0] \$11 ;
   wire [10:0] \$12 ;
-  wire [7:0] \$13 ;
+  wire [6:0] \$13 ;
   wire \$14 ;
   wire \$15 ;
   wire [11:0] \$16 ;
   wire [10:0] \$17 ;
-  wire [7:0] \$18 ;
+  wire [6:0] \$18 ;
   wire \$19 ;
   wire [10:0] \$2 ;
   wire \$20 ;
@@ -2353,12 +2353,12 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   reg [10:0] \$25 ;
   reg [10:0] \$26 ;
   reg [10:0] \$27 ;
-  wire [7:0] \$3 ;
+  wire [6:0] \$3 ;
   wire \$4 ;
   wire \$5 ;
   wire [11:0] \$6 ;
   wire [10:0] \$7 ;
-  wire [7:0] \$8 ;
+  wire [6:0] \$8 ;
   wire \$9 ;
   wire [1:0] \$signature__addr ;
   wire [43:0] \$signature__data ;
@@ -2410,21 +2410,21 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   wire [1:0] read__addr;
   wire [1:0] \read__addr$19 ;
   wire [1:0] \read__addr$20 ;
-  wire [23:0] read__data;
+  wire [43:0] read__data;
   wire [11:0] \read__data$29 ;
   wire [2:0] \read__data$29[0] ;
   wire [2:0] \read__data$29[1] ;
   wire [2:0] \read__data$29[2] ;
   wire [2:0] \read__data$29[3] ;
-  wire [27:0] \read__data$31 ;
-  wire [6:0] \read__data$31[0] ;
-  wire [6:0] \read__data$31[1] ;
-  wire [6:0] \read__data$31[2] ;
-  wire [6:0] \read__data$31[3] ;
-  wire [5:0] \read__data[0] ;
-  wire [5:0] \read__data[1] ;
-  wire [5:0] \read__data[2] ;
-  wire [5:0] \read__data[3] ;
+  wire [23:0] \read__data$31 ;
+  wire [5:0] \read__data$31[0] ;
+  wire [5:0] \read__data$31[1] ;
+  wire [5:0] \read__data$31[2] ;
+  wire [5:0] \read__data$31[3] ;
+  wire [10:0] \read__data[0] ;
+  wire [10:0] \read__data[1] ;
+  wire [10:0] \read__data[2] ;
+  wire [10:0] \read__data[3] ;
   wire [10:0] remains_0;
   wire [10:0] remains_1;
   wire [10:0] remains_2;
@@ -2463,14 +2463,14 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
     _0_ <= biases[fold];
   end
   assign \read__data$29  = _0_;
-  reg [23:0] initial_membranes [3:0];
+  reg [43:0] initial_membranes [3:0];
   initial begin
-    initial_membranes[0] = 24'h5145d3;
-    initial_membranes[1] = 24'h597396;
-    initial_membranes[2] = 24'h592697;
-    initial_membranes[3] = 24'h4d3655;
+    initial_membranes[0] = 44'h0280500b813;
+    initial_membranes[1] = 44'h02c05c07016;
+    initial_membranes[2] = 44'h02c0480d017;
+    initial_membranes[3] = 44'h02604c0c815;
   end
-  reg [23:0] _1_;
+  reg [43:0] _1_;
   always @(posedge clk) begin
     _1_ <= initial_membranes[fold];
   end
@@ -2491,40 +2491,40 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
     _2_ <= stored[fold];
   end
   assign \$signature__data  = _2_;
-  reg [27:0] thresholds [3:0];
+  reg [23:0] thresholds [3:0];
   initial begin
-    thresholds[0] = 28'h50a57a6;
-    thresholds[1] = 28'h5ab8eac;
-    thresholds[2] = 28'h5a91aaf;
-    thresholds[3] = 28'h4c9992a;
+    thresholds[0] = 24'ha29be6;
+    thresholds[1] = 24'hb6e76c;
+    thresholds[2] = 24'hb64d6f;
+    thresholds[3] = 24'h9a6caa;
   end
-  reg [27:0] _3_;
+  reg [23:0] _3_;
   always @(posedge clk) begin
     _3_ <= thresholds[fold];
   end
   assign \read__data$31  = _3_;
   assign commit = executed == 2'h3;
   assign \$1  = $signed(augend_0) + $signed(addend_0);
-  assign \$2  = is_first ? { read__data[5], read__data[5], read__data[5], read__data[5], read__data[5], read__data[5:0] } : \$signature__data [10:0];
-  assign \$3  = - $signed(\read__data$31 [6:0]);
+  assign \$2  = is_first ? read__data[10:0] : \$signature__data [10:0];
+  assign \$3  = - \read__data$31 [5:0];
   assign \$4  = $signed(\$1 [10:0]) >= $signed(1'h0);
   assign remains_0 = \$4  ? \$1 [10:0] : accumulator_0;
   assign \$5  = $signed(\$1 [10:0]) >= $signed(1'h0);
   assign \$6  = $signed(augend_1) + $signed(addend_1);
-  assign \$7  = is_first ? { read__data[11], read__data[11], read__data[11], read__data[11], read__data[11], read__data[11:6] } : \$signature__data [21:11];
-  assign \$8  = - $signed(\read__data$31 [13:7]);
+  assign \$7  = is_first ? read__data[21:11] : \$signature__data [21:11];
+  assign \$8  = - \read__data$31 [11:6];
   assign \$9  = $signed(\$6 [10:0]) >= $signed(1'h0);
   assign remains_1 = \$9  ? \$6 [10:0] : accumulator_1;
   assign \$10  = $signed(\$6 [10:0]) >= $signed(1'h0);
   assign \$11  = $signed(augend_2) + $signed(addend_2);
-  assign \$12  = is_first ? { read__data[17], read__data[17], read__data[17], read__data[17], read__data[17], read__data[17:12] } : \$signature__data [32:22];
-  assign \$13  = - $signed(\read__data$31 [20:14]);
+  assign \$12  = is_first ? read__data[32:22] : \$signature__data [32:22];
+  assign \$13  = - \read__data$31 [17:12];
   assign \$14  = $signed(\$11 [10:0]) >= $signed(1'h0);
   assign remains_2 = \$14  ? \$11 [10:0] : accumulator_2;
   assign \$15  = $signed(\$11 [10:0]) >= $signed(1'h0);
   assign \$16  = $signed(augend_3) + $signed(addend_3);
-  assign \$17  = is_first ? { read__data[23], read__data[23], read__data[23], read__data[23], read__data[23], read__data[23:18] } : \$signature__data [43:33];
-  assign \$18  = - $signed(\read__data$31 [27:21]);
+  assign \$17  = is_first ? read__data[43:33] : \$signature__data [43:33];
+  assign \$18  = - \read__data$31 [23:18];
   assign \$19  = $signed(\$16 [10:0]) >= $signed(1'h0);
   assign remains_3 = \$19  ? \$16 [10:0] : accumulator_3;
   assign \$20  = $signed(\$16 [10:0]) >= $signed(1'h0);
@@ -2632,7 +2632,7 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_0 = { weights[3], weights[3], weights[3], weights[3], weights[3], weights[3], weights[3], weights[3:0] };
       2'h3:
-          addend_0 = { \$3 [7], \$3 [7], \$3 [7], \$3  };
+          addend_0 = { \$3 [6], \$3 [6], \$3 [6], \$3 [6], \$3  };
     endcase
   end
   always @* begin
@@ -2652,7 +2652,7 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_1 = { weights[7], weights[7], weights[7], weights[7], weights[7], weights[7], weights[7], weights[7:4] };
       2'h3:
-          addend_1 = { \$8 [7], \$8 [7], \$8 [7], \$8  };
+          addend_1 = { \$8 [6], \$8 [6], \$8 [6], \$8 [6], \$8  };
     endcase
   end
   always @* begin
@@ -2672,7 +2672,7 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_2 = { weights[11], weights[11], weights[11], weights[11], weights[11], weights[11], weights[11], weights[11:8] };
       2'h3:
-          addend_2 = { \$13 [7], \$13 [7], \$13 [7], \$13  };
+          addend_2 = { \$13 [6], \$13 [6], \$13 [6], \$13 [6], \$13  };
     endcase
   end
   always @* begin
@@ -2692,7 +2692,7 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_3 = { weights[15], weights[15], weights[15], weights[15], weights[15], weights[15], weights[15], weights[15:12] };
       2'h3:
-          addend_3 = { \$18 [7], \$18 [7], \$18 [7], \$18  };
+          addend_3 = { \$18 [6], \$18 [6], \$18 [6], \$18 [6], \$18  };
     endcase
   end
   assign total_0 = \$1 [10:0];
@@ -2718,10 +2718,10 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   assign \$signature__data[1]  = \$signature__data [21:11];
   assign \$signature__data[2]  = \$signature__data [32:22];
   assign \$signature__data[3]  = \$signature__data [43:33];
-  assign \read__data[0]  = read__data[5:0];
-  assign \read__data[1]  = read__data[11:6];
-  assign \read__data[2]  = read__data[17:12];
-  assign \read__data[3]  = read__data[23:18];
+  assign \read__data[0]  = read__data[10:0];
+  assign \read__data[1]  = read__data[21:11];
+  assign \read__data[2]  = read__data[32:22];
+  assign \read__data[3]  = read__data[43:33];
   assign \read__data$29[0]  = \read__data$29 [2:0];
   assign \read__data$29[1]  = \read__data$29 [5:3];
   assign \read__data$29[2]  = \read__data$29 [8:6];
@@ -2730,10 +2730,10 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   assign \weights[1]  = weights[7:4];
   assign \weights[2]  = weights[11:8];
   assign \weights[3]  = weights[15:12];
-  assign \read__data$31[0]  = \read__data$31 [6:0];
-  assign \read__data$31[1]  = \read__data$31 [13:7];
-  assign \read__data$31[2]  = \read__data$31 [20:14];
-  assign \read__data$31[3]  = \read__data$31 [27:21];
+  assign \read__data$31[0]  = \read__data$31 [5:0];
+  assign \read__data$31[1]  = \read__data$31 [11:6];
+  assign \read__data$31[2]  = \read__data$31 [17:12];
+  assign \read__data$31[3]  = \read__data$31 [23:18];
   assign membranes[43:33] = remains_3;
   assign membranes[32:22] = remains_2;
   assign membranes[21:11] = remains_1;
@@ -2943,10 +2943,10 @@ module \reference.layer_0.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
 endmodule
 
 module \reference.layer_0.weight_memory (rst, read__addr, weights, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
-  reg [15:0] \$1 ;
   input clk;
   wire clk;
+  (* init = 16'h0000 *)
+  wire [15:0] \output ;
   input [7:0] read__addr;
   wire [7:0] read__addr;
   wire [15:0] read__data;
@@ -3225,15 +3225,9 @@ module \reference.layer_0.weight_memory (rst, read__addr, weights, clk);
   end
   assign read__data = _0_;
   always @(posedge clk)
-    weights <= \$1 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$1  = read__data;
-    if (rst) begin
-      \$1  = 16'h0000;
-    end
-  end
+    weights <= read__data;
   assign row = read__addr;
+  assign \output  = weights;
   assign \weights[0]  = weights[3:0];
   assign \weights[1]  = weights[7:4];
   assign \weights[2]  = weights[11:8];
@@ -3241,7 +3235,7 @@ module \reference.layer_0.weight_memory (rst, read__addr, weights, clk);
 endmodule
 
 module \reference.layer_1 (rst, events__valid, events__ready, words__valid, words__payload, words__ready, events__payload, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire \$1 ;
   wire [4:0] \$10 ;
   wire [5:0] \$11 ;
@@ -3515,7 +3509,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     .weights(weights)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     operation = 2'h0;
     casez (fsm_state)
       2'h0:
@@ -3531,7 +3525,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     reserve = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -3545,7 +3539,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \release  = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -3561,7 +3555,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$18  = fsm_state;
     casez (fsm_state)
       2'h0:
@@ -3585,7 +3579,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$19  = index;
     casez (fsm_state)
       2'h0:
@@ -3603,7 +3597,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$20  = \$signal ;
     casez (fsm_state)
       2'h0:
@@ -3623,7 +3617,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$21  = \$signal$47 ;
     casez (fsm_state)
       2'h0:
@@ -3643,7 +3637,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$22  = timestep;
     casez (fsm_state)
       2'h0:
@@ -3665,84 +3659,84 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$23  = operation;
     if (rst) begin
       \$23  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$24  = \$signal ;
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$25  = timestep;
     if (rst) begin
       \$25  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$26  = \$signal$47 ;
     if (rst) begin
       \$26  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$27  = addressed_operation;
     if (rst) begin
       \$27  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$28  = addressed_fold;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$29  = addressed_timestep;
     if (rst) begin
       \$29  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$30  = addressed_base;
     if (rst) begin
       \$30  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$31  = \operation$24 ;
     if (rst) begin
       \$31  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$32  = fold;
     if (rst) begin
       \$32  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$33  = fetched_timestep;
     if (rst) begin
       \$33  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$34  = fetched_base;
     if (rst) begin
       \$34  = 5'h00;
@@ -3832,7 +3826,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
 endmodule
 
 module \reference.layer_1.buffer (rst, events__valid, length, events__ready, full, address, events__payload, drained, index, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -3946,7 +3940,7 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     (* full_case = 32'd1 *)
     casez (drain)
       1'h0:
@@ -3956,7 +3950,7 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$6  = written;
     if (\$3 ) begin
       \$6  = \$4 [4:0];
@@ -3969,7 +3963,7 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$7  = length_0;
     if (\$3 ) begin
       if (events__payload[5]) begin
@@ -3984,7 +3978,7 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$8  = length_1;
     if (\$3 ) begin
       if (events__payload[5]) begin
@@ -4014,7 +4008,7 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
 endmodule
 
 module \reference.layer_1.buffer.halves (rst, filled, can_fill, can_drain, drained, fill, drain, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -4050,7 +4044,7 @@ module \reference.layer_1.buffer.halves (rst, filled, can_fill, can_drain, drain
   assign can_fill = ~ \$1 ;
   assign can_drain = full >> drain;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$4  = full;
     if (filled) begin
       (* full_case = 32'd1 *)
@@ -4075,7 +4069,7 @@ module \reference.layer_1.buffer.halves (rst, filled, can_fill, can_drain, drain
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$5  = fill;
     if (filled) begin
       \$5  = \$2 ;
@@ -4085,7 +4079,7 @@ module \reference.layer_1.buffer.halves (rst, filled, can_fill, can_drain, drain
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$6  = drain;
     if (drained) begin
       \$6  = \$3 ;
@@ -4097,30 +4091,30 @@ module \reference.layer_1.buffer.halves (rst, filled, can_fill, can_drain, drain
 endmodule
 
 module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights, spikes, membranes, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [10:0] \$1 ;
   wire \$10 ;
   wire [10:0] \$11 ;
   wire [9:0] \$12 ;
-  wire [5:0] \$13 ;
+  wire [4:0] \$13 ;
   wire \$14 ;
   wire \$15 ;
   wire [10:0] \$16 ;
   wire [9:0] \$17 ;
-  wire [5:0] \$18 ;
+  wire [4:0] \$18 ;
   wire \$19 ;
   wire [9:0] \$2 ;
   wire \$20 ;
   wire [10:0] \$21 ;
   wire [9:0] \$22 ;
-  wire [5:0] \$23 ;
+  wire [4:0] \$23 ;
   wire \$24 ;
   wire \$25 ;
   reg [1:0] \$26 ;
   reg \$27 ;
   reg \$28 ;
   reg [9:0] \$29 ;
-  wire [5:0] \$3 ;
+  wire [4:0] \$3 ;
   reg [9:0] \$30 ;
   reg [9:0] \$31 ;
   reg [9:0] \$32 ;
@@ -4129,7 +4123,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
   wire \$5 ;
   wire [10:0] \$6 ;
   wire [9:0] \$7 ;
-  wire [5:0] \$8 ;
+  wire [4:0] \$8 ;
   wire \$9 ;
   wire \$signature__addr ;
   wire [49:0] \$signature__data ;
@@ -4270,28 +4264,28 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
   always @(posedge clk)
     accumulator_4 <= \$33 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$26  = operation;
     if (rst) begin
       \$26  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$27  = first;
     if (rst) begin
       \$27  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$28  = fold;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$29  = accumulator_0;
     casez (executed)
       2'h1, 2'h2:
@@ -4304,7 +4298,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$30  = accumulator_1;
     casez (executed)
       2'h1, 2'h2:
@@ -4317,7 +4311,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$31  = accumulator_2;
     casez (executed)
       2'h1, 2'h2:
@@ -4330,7 +4324,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$32  = accumulator_3;
     casez (executed)
       2'h1, 2'h2:
@@ -4343,7 +4337,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$33  = accumulator_4;
     casez (executed)
       2'h1, 2'h2:
@@ -4356,7 +4350,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     augend_0 = accumulator_0;
     casez (executed)
       2'h1:
@@ -4364,7 +4358,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     addend_0 = 10'h000;
     casez (executed)
       2'h1:
@@ -4372,11 +4366,11 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_0 = { weights[3], weights[3], weights[3], weights[3], weights[3], weights[3], weights[3:0] };
       2'h3:
-          addend_0 = { \$3 [5], \$3 [5], \$3 [5], \$3 [5], \$3  };
+          addend_0 = { \$3 [4], \$3 [4], \$3 [4], \$3 [4], \$3 [4], \$3  };
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     augend_1 = accumulator_1;
     casez (executed)
       2'h1:
@@ -4384,7 +4378,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     addend_1 = 10'h000;
     casez (executed)
       2'h1:
@@ -4392,11 +4386,11 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_1 = { weights[7], weights[7], weights[7], weights[7], weights[7], weights[7], weights[7:4] };
       2'h3:
-          addend_1 = { \$8 [5], \$8 [5], \$8 [5], \$8 [5], \$8  };
+          addend_1 = { \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8  };
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     augend_2 = accumulator_2;
     casez (executed)
       2'h1:
@@ -4404,7 +4398,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     addend_2 = 10'h000;
     casez (executed)
       2'h1:
@@ -4412,11 +4406,11 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_2 = { weights[11], weights[11], weights[11], weights[11], weights[11], weights[11], weights[11:8] };
       2'h3:
-          addend_2 = { \$13 [5], \$13 [5], \$13 [5], \$13 [5], \$13  };
+          addend_2 = { \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13  };
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     augend_3 = accumulator_3;
     casez (executed)
       2'h1:
@@ -4424,7 +4418,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     addend_3 = 10'h000;
     casez (executed)
       2'h1:
@@ -4432,11 +4426,11 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_3 = { weights[15], weights[15], weights[15], weights[15], weights[15], weights[15], weights[15:12] };
       2'h3:
-          addend_3 = { \$18 [5], \$18 [5], \$18 [5], \$18 [5], \$18  };
+          addend_3 = { \$18 [4], \$18 [4], \$18 [4], \$18 [4], \$18 [4], \$18  };
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     augend_4 = accumulator_4;
     casez (executed)
       2'h1:
@@ -4444,7 +4438,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     addend_4 = 10'h000;
     casez (executed)
       2'h1:
@@ -4452,7 +4446,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
       2'h2:
           addend_4 = { weights[19], weights[19], weights[19], weights[19], weights[19], weights[19], weights[19:16] };
       2'h3:
-          addend_4 = { \$23 [5], \$23 [5], \$23 [5], \$23 [5], \$23  };
+          addend_4 = { \$23 [4], \$23 [4], \$23 [4], \$23 [4], \$23 [4], \$23  };
     endcase
   end
   assign total_0 = \$1 [9:0];
@@ -4494,15 +4488,15 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
   assign spikes[2] = \$15 ;
   assign spikes[1] = \$10 ;
   assign spikes[0] = \$5 ;
-  assign \$3  = 6'h36;
-  assign \$8  = 6'h36;
-  assign \$13  = 6'h36;
-  assign \$18  = 6'h36;
-  assign \$23  = 6'h36;
+  assign \$3  = 5'h16;
+  assign \$8  = 5'h16;
+  assign \$13  = 5'h16;
+  assign \$18  = 5'h16;
+  assign \$23  = 5'h16;
 endmodule
 
 module \reference.layer_1.queue (rst, w_en, room, words__valid, words__payload, r_en, reserve, w_data, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [2:0] \$1 ;
   wire \$2 ;
   wire [3:0] \$3 ;
@@ -4567,7 +4561,7 @@ module \reference.layer_1.queue (rst, w_en, room, words__valid, words__payload, 
     .w_port__data(w_data)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$4  = \$3 [1:0];
     if (rst) begin
       \$4  = 2'h3;
@@ -4601,7 +4595,7 @@ module \reference.layer_1.queue (rst, w_en, room, words__valid, words__payload, 
 endmodule
 
 module \reference.layer_1.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__data, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -4691,7 +4685,7 @@ module \reference.layer_1.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
   always @(posedge clk)
     level <= \$21 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$19  = w_port__addr;
     if (\$1 ) begin
       \$19  = \$4 [1:0];
@@ -4701,7 +4695,7 @@ module \reference.layer_1.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$20  = r_port__addr;
     if (\$5 ) begin
       \$20  = \$8 [1:0];
@@ -4711,7 +4705,7 @@ module \reference.layer_1.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$21  = level;
     if (\$12 ) begin
       \$21  = \$13 [1:0];
@@ -4732,10 +4726,10 @@ module \reference.layer_1.queue.fifo (rst, w_en, r_rdy, r_data, r_en, w_port__da
 endmodule
 
 module \reference.layer_1.weight_memory (rst, read__addr, weights, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
-  reg [19:0] \$1 ;
   input clk;
   wire clk;
+  (* init = 20'h00000 *)
+  wire [19:0] \output ;
   input [4:0] read__addr;
   wire [4:0] read__addr;
   wire [19:0] read__data;
@@ -4791,15 +4785,9 @@ module \reference.layer_1.weight_memory (rst, read__addr, weights, clk);
   end
   assign read__data = _0_;
   always @(posedge clk)
-    weights <= \$1 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
-    \$1  = read__data;
-    if (rst) begin
-      \$1  = 20'h00000;
-    end
-  end
+    weights <= read__data;
   assign row = read__addr;
+  assign \output  = weights;
   assign \weights[0]  = weights[3:0];
   assign \weights[1]  = weights[7:4];
   assign \weights[2]  = weights[11:8];
@@ -4808,7 +4796,7 @@ module \reference.layer_1.weight_memory (rst, read__addr, weights, clk);
 endmodule
 
 module \reference.readout (clk, rst, words__valid, words__payload, words__ready, results__valid, results__payload, results__ready);
-  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire \$1 ;
   wire [3:0] \$10 ;
   wire [4:0] \$11 ;
@@ -5005,7 +4993,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   always @(posedge clk)
     summed <= \$37 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$38  = results__valid;
     if (advance) begin
       \$38  = summing;
@@ -5015,7 +5003,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$39  = results__payload;
     if (advance) begin
       { \$39 [22], \$39 [17:0] } = { summed[22], summed[17:0] };
@@ -5026,7 +5014,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$40  = \$like ;
     if (advance) begin
       if (\$30 ) begin
@@ -5038,7 +5026,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$41  = winner;
     if (advance) begin
       if (\$30 ) begin
@@ -5050,7 +5038,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$31  = \$signature__addr ;
     if (\$19 ) begin
       \$31  = \$21 [0];
@@ -5060,7 +5048,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$32  = \$signal$17 ;
     if (\$signal$16 ) begin
       \$32  = \$22 [2:0];
@@ -5073,7 +5061,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$33  = neuron;
     if (\$signal$16 ) begin
       \$33  = \$23 [3:0];
@@ -5086,7 +5074,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$34  = \$signal$23 ;
     if (advance) begin
       \$34  = \$signal$16 ;
@@ -5096,7 +5084,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$35  = selected;
     if (advance) begin
       \$35 [3:0] = neuron;
@@ -5109,7 +5097,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$36  = summing;
     if (advance) begin
       \$36  = \$signal$23 ;
@@ -5119,7 +5107,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$37  = summed;
     if (advance) begin
       \$37 [3:0] = selected[3:0];
@@ -5187,7 +5175,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
 endmodule
 
 module \reference.serializer_0 (rst, events__valid, words__payload, words__ready, events__ready, events__payload, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -5258,7 +5246,7 @@ module \reference.serializer_0 (rst, events__valid, words__payload, words__ready
   always @(posedge clk)
     base <= \$18 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$17  = sent;
     if (\$12 ) begin
       \$17  = \$14 ;
@@ -5271,7 +5259,7 @@ module \reference.serializer_0 (rst, events__valid, words__payload, words__ready
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$18  = base;
     if (\$12 ) begin
       if (done) begin
@@ -5294,7 +5282,7 @@ module \reference.serializer_0 (rst, events__valid, words__payload, words__ready
 endmodule
 
 module \reference.serializer_1 (rst, events__valid, words__payload, words__ready, events__ready, events__payload, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -5365,7 +5353,7 @@ module \reference.serializer_1 (rst, events__valid, words__payload, words__ready
   always @(posedge clk)
     base <= \$18 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$17  = sent;
     if (\$12 ) begin
       \$17  = \$14 ;
@@ -5378,7 +5366,7 @@ module \reference.serializer_1 (rst, events__valid, words__payload, words__ready
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$18  = base;
     if (\$12 ) begin
       if (done) begin

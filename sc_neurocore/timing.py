@@ -67,10 +67,10 @@ class _Queue:
         index = len(self.taken) - QUEUE_DEPTH
         return self.taken[index] + 1 if index >= 0 else 0
 
-    def take(self, commit: int, beats: int, ready: int = 0) -> int:
-        """Cycle in which the consumer is done with a word that takes it ``beats`` cycles."""
+    def take(self, commit: int, duration_cyc: int, ready: int = 0) -> int:
+        """Cycle in which the consumer is done with a word, with which it is busy so long."""
         begin = max(commit + 1, self.taken[-1] + 1 if self.taken else 0, ready)
-        self.taken.append(begin + beats - 1)
+        self.taken.append(begin + duration_cyc - 1)
         return self.taken[-1]
 
 
@@ -125,7 +125,8 @@ def predict(network: IntegerNetwork, spec: AcceleratorSpec, input_spikes: BoolAr
     received = [input_spikes, *layer_spikes]
     stages = [_Stage(received[i].reshape(batch * timesteps, -1).sum(axis=1),
                      _fold_counts(layer_spikes[i], spec.lanes[i])) for i in range(last_layer + 1)]
-    last_fold = network.n_output - (stages[-1].spikes.shape[1] - 1) * spec.lanes[-1]
+    last_fold = spec.folds(network, last_layer) - 1
+    in_last_fold = network.n_output - last_fold * spec.lanes[-1]
 
     loads: list[int] = []
     encoder: list[int] = []
@@ -155,16 +156,16 @@ def predict(network: IntegerNetwork, spec: AcceleratorSpec, input_spikes: BoolAr
                 elif timestep < timesteps - 1:
                     stage.queue.take(commit, 1)
                 else:
-                    final = fold == stage.spikes.shape[1] - 1
-                    beats = last_fold if final else spec.lanes[-1]
-                    done = stage.queue.take(commit, beats)
+                    neurons = in_last_fold if fold == last_fold else spec.lanes[-1]
+                    done = stage.queue.take(commit, neurons)
                     results.extend(RESULT_LATENCY + cycle
-                                   for cycle in range(done - beats + 1, done + 1))
+                                   for cycle in range(done - neurons + 1, done + 1))
             stage.released.append(stage.next_issue - 1)
             if index < last_layer:
                 ready = written + 1
     return Cycles(
         np.array(loads).reshape(batch, words),
         np.array(encoder).reshape(batch, timesteps, words),
-        tuple(np.array(stage.commits).reshape(batch, timesteps, -1) for stage in stages),
+        tuple(np.array(stage.commits).reshape(batch, timesteps, spec.folds(network, index))
+              for index, stage in enumerate(stages)),
         np.array(results).reshape(batch, network.n_output))

@@ -44,5 +44,5 @@ class Pipeline:
 async def nothing_is_lost(design: Any, latency: int, eagerness: float, stall: float) -> None:
     sink = Sink(design, "words", stall)
     pipeline = Pipeline(design, sink, latency, eagerness)
-    await run_cycles(design, [sink, pipeline], lambda: len(sink.items) >= 100, limit=2000)
+    await run_cycles(design, [sink, pipeline], lambda: len(sink.items) >= 100, limit=20000)
     assert sink.items == pipeline.reserved[:len(sink.items)]

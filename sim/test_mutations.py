@@ -43,6 +43,18 @@ MUTATIONS = {
     "narrow accumulator": Mutation(
         "neuron_array.py", "Signal(signed(self._widths.accumulator), name",
         "Signal(signed(self._widths.accumulator - 3), name"),
+    "narrow membrane": Mutation(
+        "neuron_array.py", "self.membranes[lane].eq(self._saturated(remains))",
+        "self.membranes[lane].eq(remains[:self._widths.membrane - 2].as_signed())"),
+    "padding of the last transfer spikes": Mutation("encoder.py", "fires & inputs", "fires"),
+    "encoder does not wait for room": Mutation(
+        "encoder.py", "halves.can_drain & queue.room", "halves.can_drain"),
+    "layer does not wait for room": Mutation("layer.py", "with m.If(queue.room):", "with m.If(1):"),
+    "readout goes on while it must wait": Mutation(
+        "readout.py", "self.words.valid & word.final & advance", "self.words.valid & word.final"),
+    "last result twice": Mutation(
+        "readout.py", "self.results.valid.eq(summing)",
+        "self.results.valid.eq(summing | (self.results.valid & self.results.payload.last))"),
     "wrong tap": Mutation("lfsr.py", "for tap in LFSR_TAPS:", "for tap in (32, 22, 3, 1):"),
     "LFSR not restarted": Mutation(
         "encoder.py", "halves.drained.eq(1), lfsr.restart.eq(1)", "halves.drained.eq(1)"),
@@ -58,7 +70,7 @@ MUTATIONS = {
     "wrong order of folds": Mutation(
         "weight_memory.py", "fold * lanes:(fold + 1) * lanes]",
         "(self._folds - 1 - fold) * lanes:(self._folds - fold) * lanes]"),
-    "commit a cycle late": Mutation(
+    "commit signal a cycle late": Mutation(
         "neuron_array.py", "m.d.comb += self.commit.eq(", "m.d.sync += self.commit.eq("),
     "begin waits a cycle": Mutation(
         "layer.py", "with m.If(buffer.full):",
@@ -96,7 +108,8 @@ def tied_network() -> IntegerNetwork:
     return IntegerNetwork((small, tied), network.timesteps, seed=3)
 
 
-SPEC = AcceleratorSpec((3, 4), 4)
+SPEC = AcceleratorSpec((3, 1), 4)
+"""Folds in both layers, padding in the last transfer, an output layer that holds back the other."""
 IMAGES = np.random.default_rng(11).integers(0, 256, (6, 10))
 
 GENERATE = """

@@ -14,6 +14,9 @@ from .observation import Observation, StageRecord, fields
 from .simulation import job
 from .streams import Monitor, Sink, Source, run_cycles
 
+LINGER = 100
+"""Cycles in which nothing more must come after the last result."""
+
 
 def pack(values: list[int], width: int) -> int:
     """Numbers of ``width`` bits in one, the first in the lowest bits."""
@@ -21,8 +24,9 @@ def pack(values: list[int], width: int) -> int:
 
 
 def transfers(images: list[list[int]], beats: int, width: int) -> list[int]:
-    """Payloads of the input stream for back-to-back images."""
-    return [pack(image[start:start + beats], width)
+    """Payloads of the input stream for back-to-back images, padded with what would surely spike."""
+    padding = [2**width - 1] * (-len(images[0]) % beats)
+    return [pack([*image, *padding][start:start + beats], width)
             for image in images for start in range(0, len(image), beats)]
 
 
@@ -61,7 +65,8 @@ async def replay(design: Any) -> None:
     fault = ""
     try:
         await run_cycles(design, [source, sink, encoder, *layers],
-                         lambda: len(sink.items) >= parameters["results"], parameters["limit"])
+                         lambda: len(sink.items) >= parameters["results"], parameters["limit"],
+                         linger=LINGER)
     except AssertionError as error:
         fault = str(error)
     results = [fields([item >> offset for item in sink.items], width, 1, signed=signed)[:, 0]

@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from ..golden import TracedResult
 from ..network import IntegerArray, IntegerNetwork
-from ..spec import AcceleratorSpec
+from ..spec import AcceleratorSpec, fold_count
 from .observation import Observation, StageRecord
 
+REQUIRED = ("spike", "membrane", "count", "current", "predicted")
+"""Quantities without which a comparison is none."""
 KEPT_MISMATCHES = 100
 """Mismatches that a comparison describes; it counts all of them."""
 
@@ -49,8 +51,8 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether something was compared and all of it was equal."""
-        return self.compared.total() > 0 and not self.mismatched
+        """Whether something of every kind was compared and all of it was equal."""
+        return not self.mismatched and all(self.compared[kind] for kind in REQUIRED)
 
     def add(self, mismatch: Mismatch) -> None:
         """Count a mismatch, and keep it if it is one of the first."""
@@ -98,8 +100,8 @@ def compare(network: IntegerNetwork, spec: AcceleratorSpec, golden: TracedResult
                                 observation.fault, "none"))
     _compare_stage(comparison, "encoder", spec.beats, observation.encoder, trace.input_spikes, None,
                    cycles.encoder if with_cycles else None)
-    for index, layer in enumerate(observation.layers):
-        _compare_stage(comparison, f"layer {index}", spec.lanes[index], layer, trace.spikes[index],
+    for index, (layer, lanes) in enumerate(zip(observation.layers, spec.lanes, strict=True)):
+        _compare_stage(comparison, f"layer {index}", lanes, layer, trace.spikes[index],
                        trace.membranes[index], cycles.layers[index] if with_cycles else None)
     _compare_results(comparison, network, golden, observation,
                      cycles.results if with_cycles else None)
@@ -115,7 +117,7 @@ def _compare_stage(comparison: Comparison, stage: str, lanes: int, record: Stage
                    spikes: npt.NDArray[np.bool_], membranes: IntegerArray | None,
                    cycles: IntegerArray | None) -> None:
     batch, timesteps, n_neurons = spikes.shape
-    groups = -(-n_neurons // lanes)
+    groups = fold_count(n_neurons, lanes)
     count = comparison.check_length("commits", stage, len(record.cycles),
                                     batch * timesteps * groups)
     image, timestep, group = (array.ravel()[:count]

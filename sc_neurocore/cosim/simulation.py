@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..extras import require
 from .tools import ToolError, Verilator, find_verilator
 
 JOB_VARIABLE = "SC_NEUROCORE_JOB"
+LONGEST_STALL = 400
+"""Cycles; one stall in 50 is of a random length up to this, and so backs up into every stage."""
 PACKAGE = Path(__file__).resolve().parents[1]
 WAIVERS = Path(__file__).with_name("waivers.vlt")
 _RULES_SINCE = {"PROCASSINIT": (5, 38)}
@@ -63,11 +66,14 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False) -
         If cocotb is not installed.
     """
     require("cocotb", "cosim")
+    from cocotb_tools import config
     from cocotb_tools.runner import VerilatorControlFile, get_runner
 
     verilator = find_verilator()
     waivers = _waivers(verilator)
-    tools = [verilator.version, waves, _MAKEFLAGS, sys.version]
+    # The executable is linked to cocotb's libraries where they are now.
+    tools = [verilator.version, waves, _MAKEFLAGS, sys.version, version("cocotb"),
+             str(config.libs_dir)]
     compiled = folder.resolve() / _key(text, top, waivers, *tools)
     if (compiled / top).exists():
         return compiled

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from .simulation import LONGEST_STALL
+
 
 class Part(Protocol):
     """What takes part in the loop over cycles."""
@@ -23,15 +25,33 @@ class Part(Protocol):
         """Look at the design's signals, all settled."""
 
 
+class Stalls:
+    """Decides, cycle after cycle, whether a stream pauses: now and then for long.
+
+    ``probability`` is that of a stall to begin in a cycle; 0 never pauses.
+    """
+
+    def __init__(self, probability: float):
+        self._probability, self._left = probability, 0
+
+    def pauses(self) -> bool:
+        """Whether it does in this cycle."""
+        if self._left == 0 and random.random() < self._probability:
+            self._left = random.randrange(LONGEST_STALL) if random.random() < 0.02 else 1
+        pausing = self._left > 0
+        self._left -= pausing
+        return pausing
+
+
 class Source:
-    """Sends items over a stream; ``stall`` is the probability of a pause before each cycle.
+    """Sends items over a stream, pausing as `Stalls` does before each.
 
     ``cycles`` holds the cycle of each transfer.
     """
 
     def __init__(self, design: Any, name: str, items: Iterable[int], stall: float = 0.0):
         self._payload, self._valid, self._ready = _stream(design, name)
-        self._items, self._stall = list(items), stall
+        self._items, self._stalls = list(items), Stalls(stall)
         self._offered = False
         self.cycles: list[int] = []
 
@@ -41,7 +61,7 @@ class Source:
         return len(self.cycles) == len(self._items)
 
     def drive(self) -> None:  # noqa: D102
-        if not self._offered and not self.done and random.random() >= self._stall:
+        if not self._offered and not self.done and not self._stalls.pauses():
             self._offered = True
             self._payload.value = self._items[len(self.cycles)]
         self._valid.value = self._offered
@@ -53,7 +73,7 @@ class Source:
 
 
 class Sink:
-    """Takes items from a stream, pausing with probability ``stall``, and checks its contract.
+    """Takes items from a stream, pausing as `Stalls` does, and checks its contract.
 
     An offer must stand, unchanged, until it is taken. ``items`` and ``cycles`` hold what was
     transferred, and when.
@@ -62,13 +82,13 @@ class Sink:
     def __init__(self, design: Any, name: str, stall: float = 0.0):
         self._name = name
         self._payload, self._valid, self._ready = _stream(design, name)
-        self._stall, self._takes = stall, False
+        self._stalls, self._takes = Stalls(stall), False
         self._waiting: int | None = None
         self.items: list[int] = []
         self.cycles: list[int] = []
 
     def drive(self) -> None:  # noqa: D102
-        self._takes = random.random() >= self._stall
+        self._takes = not self._stalls.pauses()
         self._ready.value = self._takes
 
     def sample(self, cycle: int) -> None:  # noqa: D102

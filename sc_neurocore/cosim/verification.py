@@ -18,8 +18,8 @@ from . import simulation
 from .compare import Comparison, Mismatch, compare
 from .observation import Observation
 
-STALL = 0.4
-"""Probability that a stream pauses in a cycle, in the stalled run."""
+STALL = 0.3
+"""Probability that a stream begins to pause in a cycle, in the stalled run."""
 
 
 class _Run(NamedTuple):
@@ -130,13 +130,15 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
         If a tool is missing or fails. A mismatch is not an error, but in the report.
     """
     spec = spec or AcceleratorSpec.for_network(network)
+    spec.check(network)
     images = np.atleast_2d(network.check_intensities(intensities))
     if not len(images):
         raise ValueError("Verification needs at least one image")
     expected = golden.trace(network, images, spec)
     cycles = expected.trace.cycles
     assert cycles is not None
-    text = text or verilog.generate(network, spec, trace=True)
+    if text is None:
+        text = verilog.generate(network, spec, trace=True)
 
     working = folder or Path(tempfile.mkdtemp(prefix="sc-neurocore-"))
     compiled = simulation.compile_verilog(text, verilog.TOP, cache or working / "compiled",
@@ -145,13 +147,19 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     for run in (_Run("steady", 0.0, 0),
                 _Run("stalled", STALL, int(cycles.latency[0]) * 2 // 3)):
         observation = _simulate(network, images, spec, compiled, working / run.name, run,
-                                limit=int(cycles.total / (1 - run.stall) ** 2) + 2000,
+                                limit=_patience(cycles, run.stall),
                                 waves=None if run.stall else waves, seed=stall_seed)
         runs.append(compare(network, spec, expected, observation, name=run.name,
                             with_cycles=not run.stall))
     if folder is None:
         shutil.rmtree(working)
     return VerifyReport(network.shape, len(images), tuple(runs), cycles)
+
+
+def _patience(cycles: Cycles, stall: float) -> int:
+    """Cycles after which a run is given up: far more than stalls of the streams can add."""
+    transfers = cycles.loads.size + cycles.results.size
+    return cycles.total + 2000 + int(transfers * stall * 0.1 * simulation.LONGEST_STALL)
 
 
 def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: AcceleratorSpec,

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerLayer, LayerWidths
+from ..spec import fold_count
 from .event_buffer import EventBuffer
 from .layouts import event, index_shape, layer_trace, output_word, spike_word
 from .neuron_array import NeuronArray, Operation
@@ -65,7 +66,7 @@ class Layer(wiring.Component):
                  is_output: bool):
         self._layer, self._widths = layer, widths
         self._timesteps, self._lanes, self._is_output = timesteps, lanes, is_output
-        self._folds = -(-layer.n_output // lanes)
+        self._folds = fold_count(layer.n_output, lanes)
         word = output_word(lanes, widths.membrane) if is_output else spike_word(lanes)
         super().__init__({
             "events": In(stream.Signature(event(layer.n_input))),

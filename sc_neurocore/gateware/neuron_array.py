@@ -5,6 +5,7 @@ from amaranth.lib import data, enum, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerLayer, LayerWidths
+from ..spec import fold_count
 from .layouts import index_shape
 
 
@@ -57,7 +58,7 @@ class NeuronArray(wiring.Component):
 
     def __init__(self, layer: IntegerLayer, widths: LayerWidths, lanes: int):
         self._layer, self._widths, self._lanes = layer, widths, lanes
-        self._folds = -(-layer.n_output // lanes)
+        self._folds = fold_count(layer.n_output, lanes)
         super().__init__({
             "operation": In(Operation), "fold": In(index_shape(self._folds)), "first": In(1),
             "weights": In(data.ArrayLayout(signed(layer.weight_width), lanes)),
@@ -73,10 +74,12 @@ class NeuronArray(wiring.Component):
                      executed_fold.eq(self.fold)]
         m.d.comb += self.commit.eq(executed == Operation.FIRE)
 
-        biases = self._parameters(m, "biases", self._layer.biases, 0)
-        thresholds = self._parameters(m, "thresholds", self._layer.thresholds, 1)
-        initial_membranes = self._parameters(m, "initial_membranes",
-                                             self._layer.initial_membranes, 0)
+        layer, widths = self._layer, self._widths
+        biases = self._parameters(m, "biases", layer.biases, signed(widths.bias))
+        thresholds = self._parameters(m, "thresholds", layer.thresholds,
+                                      unsigned(widths.threshold), unused=1)
+        initial_membranes = self._parameters(m, "initial_membranes", layer.initial_membranes,
+                                             signed(widths.membrane))
         stored = self._stored_membranes(m, executed_fold)
 
         for lane in range(self._lanes):
@@ -107,10 +110,9 @@ class NeuronArray(wiring.Component):
                     m.d.sync += accumulator.eq(self.membranes[lane])
         return m
 
-    def _parameters(self, m: Module, name: str, values, unused: int) -> list[Value]:
+    def _parameters(self, m: Module, name: str, values, shape: Shape, unused: int = 0
+                    ) -> list[Value]:
         """A parameter of the neuron in each lane: a constant, or read with the fold."""
-        shape = Shape.cast(range(min(0, int(values.min())), max(0, int(values.max())) + 1))
-        shape = signed(max(1, shape.width) + (not shape.signed))
         padded = [*values.tolist(), *[unused] * (self._folds * self._lanes - len(values))]
         columns = [padded[lane::self._lanes] for lane in range(self._lanes)]
         varying = [lane for lane, column in enumerate(columns) if len(set(column)) > 1]
@@ -121,9 +123,8 @@ class NeuronArray(wiring.Component):
             m.submodules[name] = rom
             read = rom.read_port()
             m.d.comb += read.addr.eq(self.fold)
-        return [read.data[varying.index(lane)] if lane in varying else Const(columns[lane][0],
-        shape)
-                for lane in range(self._lanes)]
+        return [read.data[varying.index(lane)] if lane in varying
+                else Const(column[0], shape) for lane, column in enumerate(columns)]
 
     def _stored_membranes(self, m: Module, fold: Value):
         """The membranes as the fold's ``FIRE`` left them; None where the accumulators hold them."""

@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerNetwork
+from ..spec import fold_count
 from .layouts import index_shape, output_word, result
 
 
@@ -71,7 +72,7 @@ class Readout(wiring.Component):
     def _count(self, m: Module):
         """Counts of the word's neurons, this timestep's spikes included."""
         network, word = self._network, self.words.payload
-        folds = -(-network.n_output // self._lanes)
+        folds = fold_count(network.n_output, self._lanes)
         layout = data.ArrayLayout(network.count_width, self._lanes)
         counts, stored = Signal(layout), Signal(layout)
         taken = self.words.valid & self.words.ready

@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerLayer
+from ..spec import fold_count
 from .layouts import index_shape
 
 
@@ -33,7 +34,7 @@ class WeightMemory(wiring.Component):
 
     def __init__(self, layer: IntegerLayer, lanes: int):
         self._layer, self._lanes = layer, lanes
-        self._folds = -(-layer.n_output // lanes)
+        self._folds = fold_count(layer.n_output, lanes)
         super().__init__({
             "row": In(index_shape(self._folds * layer.n_input)),
             "weights": Out(data.ArrayLayout(signed(layer.weight_width), lanes))})
@@ -44,8 +45,10 @@ class WeightMemory(wiring.Component):
             shape=len(Value.cast(self.weights)), depth=max(2, self._folds * self._layer.n_input),
             init=self._rows(), attrs={"ram_style": "block"})
         read = rows.read_port()
-        m.d.comb += read.addr.eq(self.row)
-        m.d.sync += Value.cast(self.weights).eq(read.data)
+        # Without a reset, so that the block RAM's own output register can be used.
+        output = Signal(rows.shape, reset_less=True)
+        m.d.comb += [read.addr.eq(self.row), Value.cast(self.weights).eq(output)]
+        m.d.sync += output.eq(read.data)
         return m
 
     def _rows(self) -> list[int]:

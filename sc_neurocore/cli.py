@@ -29,7 +29,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 COUNT = click.IntRange(min=1)
-DATA = "digits, a folder of IDX files, or an .npz or .npy file."
+DATA = ("digits, a folder of IDX files, or an .npz or .npy file: images, (n, n_input) in [0, 1], "
+        "and labels, (n,) integers.")
 
 
 class Integers(click.ParamType):
@@ -156,6 +157,10 @@ def convert(model: str, weights: Path | None, calibration: str | None, timesteps
         if initial_membrane is not None:
             snn = replace(snn, initial_membrane_fraction=initial_membrane)
         save_snn(snn, part)
+    if weights is None:
+        warn("without --weights, the parameters are those that MODEL begins with")
+    if calibration is None:
+        warn("without --calibration, ReLU activations above 1 saturate")
     return Outcome({"output": str(output), "shape": list(snn.shape), "timesteps": snn.T,
                     "initial_membrane": snn.initial_membrane_fraction,
                     "calibration_images": 0 if images is None else len(images)},
@@ -184,6 +189,7 @@ def quantize(snn: Path, weight_width: int | tuple[int, ...], timesteps: int | No
     from .files import replacing
     from .storage import load_snn, save_network
 
+    check_different(snn, output)
     with replacing(output) as part:
         floats = load_snn(snn)
         network = quantization.quantize(
@@ -216,6 +222,7 @@ def simulate(network: Path, data: str, limit: int | None, seeds: int, seed: int 
     from .datasets import load_images
     from .files import replacing
 
+    check_suffix(output, ".npz")
     loaded = load_network(network, seed)
     with nullcontext() if output is None else replacing(output) as part:
         source = load_images(data, limit=limit)
@@ -281,6 +288,7 @@ def verilog(network: Path, lanes: int | tuple[int, ...], beats: int, trace: bool
 
     loaded = load_network(network, seed)
     spec = accelerator_spec(loaded, lanes, beats)
+    check_different(network, output)
     with replacing(output) as part, progress_bar("generating Verilog"):
         text = generator.generate(loaded, spec, trace=trace, name=name)
         part.write_text(text, encoding="utf-8")
@@ -298,7 +306,8 @@ def verilog(network: Path, lanes: int | tuple[int, ...], beats: int, trace: bool
 @layout_options
 @seed_option
 @click.option("--waves", type=OUTPUT, help="Waveform of the run without stalls, .vcd.")
-@click.option("--folder", type=FOLDER, help="Folder to keep logs and compiled simulations in.")
+@click.option("--folder", type=FOLDER,
+              help="Folder for logs and for compiled simulations, which are used again.")
 def verify(network: Path, data: str, images: int, lanes: int | tuple[int, ...], beats: int,
            seed: int | None, waves: Path | None, folder: Path | None) -> Outcome:
     """Simulate the circuit and compare it with the golden model.
@@ -310,6 +319,7 @@ def verify(network: Path, data: str, images: int, lanes: int | tuple[int, ...], 
     from .datasets import load_images
     from .files import replacing
 
+    check_suffix(waves, ".vcd")
     loaded = load_network(network, seed)
     spec = accelerator_spec(loaded, lanes, beats)
     intensities = loaded.intensities(load_images(data, limit=images).images)
@@ -318,6 +328,23 @@ def verify(network: Path, data: str, images: int, lanes: int | tuple[int, ...], 
         report = cosim.verify(loaded, intensities, spec, folder=folder, waves=part)
     return Outcome(report.as_dict(), f"{report}\n{report.cycles_per_image:.1f} cycles per image",
                    report.passed)
+
+
+def warn(message: str) -> None:
+    """Print a warning on stderr."""
+    click.echo(f"Warning: {message}", err=True)
+
+
+def check_suffix(output: Path | None, suffix: str) -> None:
+    """Raise ValueError unless an output file, if there is one, is called what it will hold."""
+    if output is not None and output.suffix != suffix and not output.is_char_device():
+        raise ValueError(f"Output file {output} must end in {suffix}")
+
+
+def check_different(given: Path, output: Path) -> None:
+    """Raise ValueError if a command would replace the file that it reads."""
+    if output.exists() and output.samefile(given):
+        raise ValueError(f"Output file {output} must not be the input")
 
 
 def load_network(path: Path, seed: int | None) -> "IntegerNetwork":

@@ -190,6 +190,9 @@ def _named_errors(path: Path) -> Iterator[None]:
 
 def _numpy_images(path: Path, limit: int | None) -> Images:
     with _named_errors(path), path.open("rb") as file:
+        if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
+            raise ValueError("file must be one that numpy.save or numpy.savez wrote")
+        file.seek(0)
         # Nothing is unpickled: an array of objects is a ValueError.
         loaded: Any = np.load(file, allow_pickle=False)
         arrays = {"images": loaded}
@@ -208,13 +211,15 @@ def _checked_images(array: npt.NDArray[Any]) -> FloatArray:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"images must be real numbers, not {array.dtype}")
     if array.ndim < 2 or array.size == 0:
-        raise ValueError(f"images must have shape (n, n_input), not {array.shape}")
+        raise ValueError(f"images must have shape (n, n_input), both at least 1, "
+                         f"not {array.shape}")
     flat = array.reshape(len(array), -1).astype(np.float64)
     wrong = np.argwhere(~((flat >= 0) & (flat <= 1)))
     if len(wrong):
         image, pixel = wrong[0].tolist()
+        hint = "; divide bytes by 255" if array.dtype == np.uint8 else ""
         raise ValueError(f"images must be in [0, 1], but image {image}, input {pixel} "
-                         f"is {flat[image, pixel]:g}")
+                         f"is {flat[image, pixel]:g}{hint}")
     return flat
 
 

@@ -14,7 +14,7 @@ from .extras import require
 from .files import replacing, write_text
 from .network import IntegerArray, IntegerNetwork
 from .quantization import quantize
-from .storage import save_network
+from .storage import save_network, save_snn
 
 if TYPE_CHECKING:
     from .conversion import ConvertedSNN
@@ -163,8 +163,8 @@ def run(output: Path, progress: Callable[[str, int, int], None] | None = None, *
 
     steps.begin("Verilog")
     network = quantize(snn, WEIGHT_WIDTH, timesteps=VERIFIED_TIMESTEPS)
-    with replacing(output / "network.safetensors") as part:
-        save_network(network, part)
+    save_snn(snn, output / "snn.safetensors")
+    save_network(network, output / "network.safetensors")
     write_text(output / "accelerator.v", verilog.generate(network))
     intensities = network.intensities(data.test_images)
     verification, waveform = _cosimulate(network, intensities[:images], output, steps)
@@ -174,7 +174,8 @@ def run(output: Path, progress: Callable[[str, int, int], None] | None = None, *
     report = DemoReport(
         data.name, network.shape, len(data.train_images), len(data.test_images), WEIGHT_WIDTH,
         ann_accuracy, tuple(rows), verification, waveform,
-        ("accelerator.v", "network.safetensors", "report.json", "waves.vcd", *plotted))
+        ("snn.safetensors", "network.safetensors", "accelerator.v", "waves.vcd", *plotted,
+         "report.json"))
     write_text(output / "report.json", json.dumps(report.as_dict(), indent=1) + "\n")
     steps.begin("done")
     return report

@@ -27,6 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"Folder {path.parent} of the output file does not exist")
     special = path.exists() and not path.is_file()
     target = path if special else path.resolve()
+    if not special and not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"Folder {path.parent} of the output file can't be written to")
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=None if special else target.parent,
                                      ignore_cleanup_errors=True) as folder:
         part = Path(folder) / target.name

@@ -125,7 +125,7 @@ def test_numpy_files(tmp_path):
     ({"pictures": np.zeros((2, 3))}, "must have an array called images"),
     ({"images": np.full((2, 3), 1.5)}, r"must be in \[0, 1\], but image 0, input 0 is 1.5"),
     ({"images": np.array([[0, 1], [0, np.nan]])}, "image 1, input 1 is nan"),
-    ({"images": np.zeros(3)}, r"must have shape \(n, n_input\), not \(3,\)"),
+    ({"images": np.zeros(3)}, r"must have shape \(n, n_input\), both at least 1, not \(3,\)"),
     ({"images": np.zeros((0, 3))}, r"not \(0, 3\)"),
     ({"images": np.array([["a"]])}, "must be real numbers"),
     ({"images": np.array([[None]])}, "Object arrays cannot be loaded"),

@@ -54,7 +54,9 @@ def convert(model: nn.Module, calibration_data: Any = None, T: int | None = None
     ``model`` is a Sequential, nested or not, of Linear, BatchNorm1d, ReLU, ReLU6, QCFSActivation,
     Dropout, Identity and Flatten, or a single Linear. It is read and never run or changed. Its
     meaning is that of ``model.eval()``: batch normalization is folded with its running statistics
-    and dropout does nothing. Linear layers without an activation between them become one.
+    and dropout does nothing. Linear layers without an activation between them become one. An
+    activation at the end of the model makes its outputs spike counts; the class is still that of
+    the largest logit, also where a ReLU would have made all of them 0.
 
     The scale λ of a layer is
 

@@ -3,6 +3,8 @@
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from ..timing import Cycles
 from . import simulation
 from .compare import Comparison, Mismatch, compare
 from .observation import Observation
+from .tools import ToolError
 
 STALL = 0.3
 """Probability that a stream begins to pause in a cycle, in the stalled run."""
@@ -140,20 +143,36 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     if text is None:
         text = verilog.generate(network, spec, trace=True)
 
-    working = folder or Path(tempfile.mkdtemp(prefix="sc-neurocore-"))
-    compiled = simulation.compile_verilog(text, verilog.TOP, cache or working / "compiled",
-                                          waves=waves is not None)
-    runs = []
-    for run in (_Run("steady", 0.0, 0),
-                _Run("stalled", STALL, int(cycles.latency[0]) * 2 // 3)):
-        observation = _simulate(network, images, spec, compiled, working / run.name, run,
-                                limit=_patience(cycles, run.stall),
-                                waves=None if run.stall else waves, seed=stall_seed)
-        runs.append(compare(network, spec, expected, observation, name=run.name,
-                            with_cycles=not run.stall))
-    if folder is None:
-        shutil.rmtree(working)
+    with _working_folder(folder) as working:
+        compiled = simulation.compile_verilog(text, verilog.TOP, cache or working / "compiled",
+                                              waves=waves is not None)
+        runs = []
+        for run in (_Run("steady", 0.0, 0),
+                    _Run("stalled", STALL, int(cycles.latency[0]) * 2 // 3)):
+            observation = _simulate(network, images, spec, compiled, working / run.name, run,
+                                    limit=_patience(cycles, run.stall),
+                                    waves=None if run.stall else waves, seed=stall_seed)
+            runs.append(compare(network, spec, expected, observation, name=run.name,
+                                with_cycles=not run.stall))
     return VerifyReport(network.shape, len(images), tuple(runs), cycles)
+
+
+@contextmanager
+def _working_folder(folder: Path | None) -> Iterator[Path]:
+    """The folder, or a temporary one, which stays only if a tool fails: its log is in there."""
+    if folder is not None:
+        yield folder
+        return
+    working = Path(tempfile.mkdtemp(prefix="sc-neurocore-"))
+    failed = False
+    try:
+        yield working
+    except ToolError:
+        failed = True
+        raise
+    finally:
+        if not failed:
+            shutil.rmtree(working, ignore_errors=True)
 
 
 def _patience(cycles: Cycles, stall: float) -> int:

@@ -135,13 +135,13 @@ module reference(intensities__valid, results__ready, clk, rst, intensities__read
   wire \words__valid$40 ;
   \reference.encoder  encoder (
     .clk(clk),
-    .intensities__payload(intensities__payload),
     .intensities__ready(intensities__ready),
     .intensities__valid(intensities__valid),
     .rst(rst),
     .words__payload(words__payload),
     .words__ready(words__ready),
-    .words__valid(words__valid)
+    .words__valid(words__valid),
+    .write__data(intensities__payload)
   );
   \reference.layer_0  layer_0 (
     .clk(clk),
@@ -274,7 +274,7 @@ module reference(intensities__valid, results__ready, clk, rst, intensities__read
   assign \results__payload$41.last  = results__payload[22];
 endmodule
 
-module \reference.encoder (intensities__valid, clk, rst, intensities__ready, words__valid, words__payload, words__ready, intensities__payload);
+module \reference.encoder (intensities__valid, clk, rst, intensities__ready, words__valid, words__payload, words__ready, write__data);
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -302,23 +302,13 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   wire [8:0] \$7 ;
   wire \$8 ;
   wire [8:0] \$9 ;
-  wire \$signal ;
-  reg [3:0] \$signal$20  = 4'h0;
-  (* init = 1'h0 *)
-  wire \$signal$30 ;
-  reg \$signal$35  = 1'h0;
-  wire [4:0] \$signature__addr ;
-  wire [31:0] \$signature__data ;
-  wire [7:0] \$signature__data[0] ;
-  wire [7:0] \$signature__data[1] ;
-  wire [7:0] \$signature__data[2] ;
-  wire [7:0] \$signature__data[3] ;
-  wire \$signature__en ;
   wire can_drain;
   wire can_fill;
   input clk;
   wire clk;
   wire closes;
+  (* init = 1'h0 *)
+  wire commit;
   wire drain;
   reg drained;
   reg [31:0] draws = 32'd0;
@@ -334,7 +324,6 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   wire fill;
   reg filled;
   reg [3:0] inputs = 4'h0;
-  input [31:0] intensities__payload;
   wire [31:0] intensities__payload;
   wire [7:0] \intensities__payload[0] ;
   wire [7:0] \intensities__payload[1] ;
@@ -345,6 +334,8 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   input intensities__valid;
   wire intensities__valid;
   wire is_partial;
+  wire issue;
+  reg last = 1'h0;
   reg [3:0] loaded = 4'h0;
   reg push = 1'h0;
   wire [4:0] read__addr;
@@ -365,9 +356,10 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   (* init = 1'h0 *)
   wire trace__valid;
   reg [3:0] trace__word = 4'h0;
-  wire [4:0] word;
-  wire \word.last ;
-  wire [3:0] \word.spikes ;
+  reg [3:0] word = 4'h0;
+  wire [4:0] \word$31 ;
+  wire \word$31.last ;
+  wire [3:0] \word$31.spikes ;
   output [4:0] words__payload;
   wire [4:0] words__payload;
   wire [4:0] \words__payload$1 ;
@@ -381,6 +373,14 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   output words__valid;
   wire words__valid;
   wire \words__valid$5 ;
+  wire [4:0] write__addr;
+  input [31:0] write__data;
+  wire [31:0] write__data;
+  wire [7:0] \write__data[0] ;
+  wire [7:0] \write__data[1] ;
+  wire [7:0] \write__data[2] ;
+  wire [7:0] \write__data[3] ;
+  wire write__en;
   reg [31:0] image [31:0];
   initial begin
     image[0] = 32'd0;
@@ -417,18 +417,18 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
     image[31] = 32'd0;
   end
   always @(posedge clk) begin
-    if (\$signature__en )
-      image[{ fill, loaded }] <= intensities__payload;
+    if (write__en)
+      image[{ fill, loaded }] <= write__data;
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= image[{ drain, \$signal$20  }];
+    _0_ <= image[{ drain, word }];
   end
   assign read__data = _0_;
-  assign \$signature__en  = intensities__valid & intensities__ready;
+  assign write__en = intensities__valid & intensities__ready;
   assign \$1  = loaded == 4'hf;
-  assign \$signal  = can_drain & room;
-  assign closes = \$signal$20  == 4'hf;
+  assign issue = can_drain & room;
+  assign closes = word == 4'hf;
   assign \$2  = timestep == 3'h7;
   assign \$3  = read__data[7:0] + read__data[7];
   assign \$4  = draws[7:0] < \$3 ;
@@ -441,19 +441,19 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   assign \$11  = { \$10 , \$8 , \$6 , \$4  } & inputs;
   assign \$12  = loaded + 1'h1;
   assign \$13  = loaded == 4'hf;
-  assign \$14  = \$signal$20  + 1'h1;
+  assign \$14  = word + 1'h1;
   assign \$15  = timestep + 1'h1;
   assign \$16  = timestep == 3'h7;
   always @(posedge clk)
     loaded <= \$18 ;
   always @(posedge clk)
-    \$signal$20  <= \$19 ;
+    word <= \$19 ;
   always @(posedge clk)
     timestep <= \$20 ;
   always @(posedge clk)
     push <= \$21 ;
   always @(posedge clk)
-    \$signal$35  <= \$22 ;
+    last <= \$22 ;
   always @(posedge clk)
     draws <= \$23 ;
   always @(posedge clk)
@@ -478,15 +478,15 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
     .is_partial(closes),
     .restart(restart),
     .rst(rst),
-    .step(\$signal )
+    .step(issue)
   );
   \reference.encoder.queue  queue (
     .clk(clk),
     .r_en(words__ready),
-    .reserve(\$signal ),
+    .reserve(issue),
     .room(room),
     .rst(rst),
-    .w_data(word),
+    .w_data(\word$31 ),
     .w_en(push),
     .words__payload(words__payload),
     .words__valid(words__valid)
@@ -494,7 +494,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     filled = 1'h0;
-    if (\$signature__en ) begin
+    if (write__en) begin
       if (\$1 ) begin
         filled = 1'h1;
       end
@@ -503,7 +503,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     drained = 1'h0;
-    if (\$signal ) begin
+    if (issue) begin
       if (closes) begin
         if (\$2 ) begin
           drained = 1'h1;
@@ -514,7 +514,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     restart = 1'h0;
-    if (\$signal ) begin
+    if (issue) begin
       if (closes) begin
         if (\$2 ) begin
           restart = 1'h1;
@@ -525,7 +525,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$18  = loaded;
-    if (\$signature__en ) begin
+    if (write__en) begin
       \$18  = \$12 [3:0];
       if (\$13 ) begin
         \$18  = 4'h0;
@@ -537,8 +537,8 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$19  = \$signal$20 ;
-    if (\$signal ) begin
+    \$19  = word;
+    if (issue) begin
       \$19  = \$14 [3:0];
       if (closes) begin
         \$19  = 4'h0;
@@ -551,7 +551,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$20  = timestep;
-    if (\$signal ) begin
+    if (issue) begin
       if (closes) begin
         \$20  = \$15 [2:0];
         if (\$16 ) begin
@@ -565,7 +565,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$21  = \$signal ;
+    \$21  = issue;
     if (rst) begin
       \$21  = 1'h0;
     end
@@ -600,7 +600,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$26  = \$signal$20 ;
+    \$26  = word;
     if (rst) begin
       \$26  = 4'h0;
     end
@@ -609,29 +609,29 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   assign \words__ready$3  = words__ready;
   assign \words__valid$5  = words__valid;
   assign can_fill = intensities__ready;
-  assign \$signature__addr  = { fill, loaded };
-  assign \$signature__data  = intensities__payload;
-  assign reserve = \$signal ;
-  assign read__addr = { drain, \$signal$20  };
-  assign step = \$signal ;
+  assign write__addr = { fill, loaded };
+  assign intensities__payload = write__data;
+  assign reserve = issue;
+  assign read__addr = { drain, word };
+  assign step = issue;
   assign is_partial = closes;
-  assign \$signal$30  = push;
+  assign commit = push;
   assign trace__valid = push;
-  assign trace__spikes = word[3:0];
+  assign trace__spikes = \word$31 [3:0];
   assign \words__payload.spikes  = words__payload[3:0];
   assign \words__payload.last  = words__payload[4];
   assign \words__payload$1.spikes  = words__payload[3:0];
   assign \words__payload$1.last  = words__payload[4];
-  assign \$signature__data[0]  = intensities__payload[7:0];
-  assign \$signature__data[1]  = intensities__payload[15:8];
-  assign \$signature__data[2]  = intensities__payload[23:16];
-  assign \$signature__data[3]  = intensities__payload[31:24];
-  assign \intensities__payload[0]  = intensities__payload[7:0];
-  assign \intensities__payload[1]  = intensities__payload[15:8];
-  assign \intensities__payload[2]  = intensities__payload[23:16];
-  assign \intensities__payload[3]  = intensities__payload[31:24];
-  assign \word.spikes  = word[3:0];
-  assign \word.last  = word[4];
+  assign \write__data[0]  = write__data[7:0];
+  assign \write__data[1]  = write__data[15:8];
+  assign \write__data[2]  = write__data[23:16];
+  assign \write__data[3]  = write__data[31:24];
+  assign \intensities__payload[0]  = write__data[7:0];
+  assign \intensities__payload[1]  = write__data[15:8];
+  assign \intensities__payload[2]  = write__data[23:16];
+  assign \intensities__payload[3]  = write__data[31:24];
+  assign \word$31.spikes  = \word$31 [3:0];
+  assign \word$31.last  = \word$31 [4];
   assign \draws[0]  = draws[7:0];
   assign \draws[1]  = draws[15:8];
   assign \draws[2]  = draws[23:16];
@@ -644,8 +644,8 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   assign \draws$40[1]  = \draws$40 [15:8];
   assign \draws$40[2]  = \draws$40 [23:16];
   assign \draws$40[3]  = \draws$40 [31:24];
-  assign word[4] = \$signal$35 ;
-  assign word[3:0] = \$11 ;
+  assign \word$31 [4] = last;
+  assign \word$31 [3:0] = \$11 ;
   assign \$17  = 4'hf;
 endmodule
 
@@ -1491,8 +1491,6 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   wire \$7 ;
   wire [6:0] \$8 ;
   wire [7:0] \$9 ;
-  reg [1:0] \$signal  = 2'h0;
-  reg [7:0] \$signal$47  = 8'h00;
   wire [5:0] address;
   reg [7:0] addressed_base = 8'h00;
   reg [1:0] addressed_fold = 2'h0;
@@ -1503,6 +1501,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   (* enum_value_11 = "FIRE" *)
   reg [1:0] addressed_operation = 2'h0;
   reg [2:0] addressed_timestep = 3'h0;
+  reg [7:0] base = 8'h00;
   input clk;
   wire clk;
   wire commit;
@@ -1544,6 +1543,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   reg [2:0] fetched_timestep = 3'h0;
   wire first;
   reg [1:0] fold = 2'h0;
+  reg [1:0] \fold$26  = 2'h0;
   reg [1:0] fsm_state = 2'h0;
   wire full;
   reg [5:0] index = 6'h00;
@@ -1612,7 +1612,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   output words__valid;
   wire words__valid;
   wire \words__valid$11 ;
-  assign \$1  = \$signal  == 2'h3;
+  assign \$1  = fold == 2'h3;
   assign \$2  = addressed_base + address;
   assign first = ! fetched_timestep;
   assign \$3  = executed_fold == 2'h3;
@@ -1623,9 +1623,9 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   assign \$8  = index + 1'h1;
   assign \$9  = length - 1'h1;
   assign \$10  = index == \$9 ;
-  assign \$11  = \$signal  + 1'h1;
-  assign \$12  = \$signal$47  + 7'h40;
-  assign \$13  = \$signal  == 2'h3;
+  assign \$11  = fold + 1'h1;
+  assign \$12  = base + 7'h40;
+  assign \$13  = fold == 2'h3;
   assign \$14  = timestep + 1'h1;
   assign \$15  = timestep == 3'h7;
   always @(posedge clk)
@@ -1633,9 +1633,9 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   always @(posedge clk)
     index <= \$17 ;
   always @(posedge clk)
-    \$signal  <= \$18 ;
+    fold <= \$18 ;
   always @(posedge clk)
-    \$signal$47  <= \$19 ;
+    base <= \$19 ;
   always @(posedge clk)
     timestep <= \$20 ;
   always @(posedge clk)
@@ -1649,7 +1649,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   always @(posedge clk)
     \operation$24  <= \$25 ;
   always @(posedge clk)
-    fold <= \$26 ;
+    \fold$26  <= \$26 ;
   always @(posedge clk)
     fetched_timestep <= \$27 ;
   always @(posedge clk)
@@ -1678,7 +1678,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
     .clk(clk),
     .commit(push),
     .first(first),
-    .fold(fold),
+    .fold(\fold$26 ),
     .membranes(trace__membranes),
     .operation(\operation$24 ),
     .rst(rst),
@@ -1792,7 +1792,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$18  = \$signal ;
+    \$18  = fold;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -1812,7 +1812,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$19  = \$signal$47 ;
+    \$19  = base;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -1861,7 +1861,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$22  = \$signal ;
+    \$22  = fold;
     if (rst) begin
       \$22  = 2'h0;
     end
@@ -1875,7 +1875,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$24  = \$signal$47 ;
+    \$24  = base;
     if (rst) begin
       \$24  = 8'h00;
     end
@@ -1917,7 +1917,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$30  = fold;
+    \$30  = \fold$26 ;
     if (rst) begin
       \$30  = 2'h0;
     end
@@ -1945,7 +1945,7 @@ module \reference.layer_0 (rst, events__valid, events__ready, words__valid, word
   assign \index$14  = index;
   assign row = \$2 [7:0];
   assign fetched_operation = \operation$24 ;
-  assign fetched_fold = fold;
+  assign fetched_fold = \fold$26 ;
   assign \weights$31  = weights;
   assign commit = push;
   assign trace__valid = push;
@@ -2017,9 +2017,6 @@ module \reference.layer_0.buffer (rst, events__valid, length, events__ready, ful
   wire filled;
   output full;
   wire full;
-  wire [6:0] incoming__addr;
-  wire [5:0] incoming__data;
-  wire incoming__en;
   input [5:0] index;
   wire [5:0] index;
   output [6:0] length;
@@ -2031,6 +2028,9 @@ module \reference.layer_0.buffer (rst, events__valid, length, events__ready, ful
   wire \release ;
   input rst;
   wire rst;
+  wire [6:0] write__addr;
+  wire [5:0] write__data;
+  wire write__en;
   reg [6:0] written = 7'h00;
   reg [5:0] addresses [127:0];
   initial begin
@@ -2164,7 +2164,7 @@ module \reference.layer_0.buffer (rst, events__valid, length, events__ready, ful
     addresses[127] = 6'h00;
   end
   always @(posedge clk) begin
-    if (incoming__en)
+    if (write__en)
       addresses[{ fill, written[5:0] }] <= events__payload[5:0];
   end
   reg [5:0] _0_;
@@ -2172,7 +2172,7 @@ module \reference.layer_0.buffer (rst, events__valid, length, events__ready, ful
     _0_ <= addresses[{ drain, index }];
   end
   assign address = _0_;
-  assign incoming__en = \$1  & events__payload[6];
+  assign write__en = \$1  & events__payload[6];
   assign \$2  = events__valid & events__ready;
   assign filled = \$2  & events__payload[7];
   assign \$3  = events__valid & events__ready;
@@ -2252,8 +2252,8 @@ module \reference.layer_0.buffer (rst, events__valid, length, events__ready, ful
     end
   end
   assign can_fill = events__ready;
-  assign incoming__addr = { fill, written[5:0] };
-  assign incoming__data = events__payload[5:0];
+  assign write__addr = { fill, written[5:0] };
+  assign write__data = events__payload[5:0];
   assign can_drain = full;
   assign read__addr = { drain, index };
   assign read__data = address;
@@ -2375,12 +2375,6 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   wire [10:0] \$7 ;
   wire [6:0] \$8 ;
   wire \$9 ;
-  wire [1:0] \$signature__addr ;
-  wire [43:0] \$signature__data ;
-  wire [10:0] \$signature__data[0] ;
-  wire [10:0] \$signature__data[1] ;
-  wire [10:0] \$signature__data[2] ;
-  wire [10:0] \$signature__data[3] ;
   reg [10:0] accumulator_0 = 11'h000;
   reg [10:0] accumulator_1 = 11'h000;
   reg [10:0] accumulator_2 = 11'h000;
@@ -2425,7 +2419,13 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   wire [1:0] read__addr;
   wire [1:0] \read__addr$19 ;
   wire [1:0] \read__addr$20 ;
+  wire [1:0] \read__addr$21 ;
   wire [43:0] read__data;
+  wire [43:0] \read__data$28 ;
+  wire [10:0] \read__data$28[0] ;
+  wire [10:0] \read__data$28[1] ;
+  wire [10:0] \read__data$28[2] ;
+  wire [10:0] \read__data$28[3] ;
   wire [11:0] \read__data$29 ;
   wire [2:0] \read__data$29[0] ;
   wire [2:0] \read__data$29[1] ;
@@ -2489,7 +2489,7 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   always @(posedge clk) begin
     _1_ <= initial_membranes[fold];
   end
-  assign read__data = _1_;
+  assign \read__data$28  = _1_;
   reg [43:0] stored [3:0];
   initial begin
     stored[0] = 44'h00000000000;
@@ -2505,7 +2505,7 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   always @(posedge clk) begin
     _2_ <= stored[fold];
   end
-  assign \$signature__data  = _2_;
+  assign read__data = _2_;
   reg [23:0] thresholds [3:0];
   initial begin
     thresholds[0] = 24'ha29be6;
@@ -2520,25 +2520,25 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   assign \read__data$31  = _3_;
   assign commit = executed == 2'h3;
   assign \$1  = $signed(augend_0) + $signed(addend_0);
-  assign \$2  = is_first ? read__data[10:0] : \$signature__data [10:0];
+  assign \$2  = is_first ? \read__data$28 [10:0] : read__data[10:0];
   assign \$3  = - \read__data$31 [5:0];
   assign \$4  = $signed(\$1 [10:0]) >= $signed(1'h0);
   assign remains_0 = \$4  ? \$1 [10:0] : accumulator_0;
   assign \$5  = $signed(\$1 [10:0]) >= $signed(1'h0);
   assign \$6  = $signed(augend_1) + $signed(addend_1);
-  assign \$7  = is_first ? read__data[21:11] : \$signature__data [21:11];
+  assign \$7  = is_first ? \read__data$28 [21:11] : read__data[21:11];
   assign \$8  = - \read__data$31 [11:6];
   assign \$9  = $signed(\$6 [10:0]) >= $signed(1'h0);
   assign remains_1 = \$9  ? \$6 [10:0] : accumulator_1;
   assign \$10  = $signed(\$6 [10:0]) >= $signed(1'h0);
   assign \$11  = $signed(augend_2) + $signed(addend_2);
-  assign \$12  = is_first ? read__data[32:22] : \$signature__data [32:22];
+  assign \$12  = is_first ? \read__data$28 [32:22] : read__data[32:22];
   assign \$13  = - \read__data$31 [17:12];
   assign \$14  = $signed(\$11 [10:0]) >= $signed(1'h0);
   assign remains_2 = \$14  ? \$11 [10:0] : accumulator_2;
   assign \$15  = $signed(\$11 [10:0]) >= $signed(1'h0);
   assign \$16  = $signed(augend_3) + $signed(addend_3);
-  assign \$17  = is_first ? read__data[43:33] : \$signature__data [43:33];
+  assign \$17  = is_first ? \read__data$28 [43:33] : read__data[43:33];
   assign \$18  = - \read__data$31 [23:18];
   assign \$19  = $signed(\$16 [10:0]) >= $signed(1'h0);
   assign remains_3 = \$19  ? \$16 [10:0] : accumulator_3;
@@ -2717,7 +2717,7 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   assign read__addr = fold;
   assign \read__addr$19  = fold;
   assign \read__addr$20  = fold;
-  assign \$signature__addr  = fold;
+  assign \read__addr$21  = fold;
   assign write__addr = executed_fold;
   assign write__data = membranes;
   assign write__en = commit;
@@ -2729,14 +2729,14 @@ module \reference.layer_0.neurons (rst, first, commit, operation, fold, weights,
   assign \write__data[1]  = membranes[21:11];
   assign \write__data[2]  = membranes[32:22];
   assign \write__data[3]  = membranes[43:33];
-  assign \$signature__data[0]  = \$signature__data [10:0];
-  assign \$signature__data[1]  = \$signature__data [21:11];
-  assign \$signature__data[2]  = \$signature__data [32:22];
-  assign \$signature__data[3]  = \$signature__data [43:33];
   assign \read__data[0]  = read__data[10:0];
   assign \read__data[1]  = read__data[21:11];
   assign \read__data[2]  = read__data[32:22];
   assign \read__data[3]  = read__data[43:33];
+  assign \read__data$28[0]  = \read__data$28 [10:0];
+  assign \read__data$28[1]  = \read__data$28 [21:11];
+  assign \read__data$28[2]  = \read__data$28 [32:22];
+  assign \read__data$28[3]  = \read__data$28 [43:33];
   assign \read__data$29[0]  = \read__data$29 [2:0];
   assign \read__data$29[1]  = \read__data$29 [5:3];
   assign \read__data$29[2]  = \read__data$29 [8:6];
@@ -3285,8 +3285,6 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg \$signal  = 1'h0;
-  reg [4:0] \$signal$47  = 5'h00;
   wire [3:0] address;
   reg [4:0] addressed_base = 5'h00;
   reg addressed_fold = 1'h0;
@@ -3297,6 +3295,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   (* enum_value_11 = "FIRE" *)
   reg [1:0] addressed_operation = 2'h0;
   reg [2:0] addressed_timestep = 3'h0;
+  reg [4:0] base = 5'h00;
   input clk;
   wire clk;
   wire commit;
@@ -3338,6 +3337,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   reg [2:0] fetched_timestep = 3'h0;
   wire first;
   reg fold = 1'h0;
+  reg \fold$26  = 1'h0;
   reg [1:0] fsm_state = 2'h0;
   wire full;
   reg [3:0] index = 4'h0;
@@ -3445,8 +3445,8 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   assign \$10  = index + 1'h1;
   assign \$11  = length - 1'h1;
   assign \$12  = index == \$11 ;
-  assign \$13  = \$signal  + 1'h1;
-  assign \$14  = \$signal$47  + 5'h10;
+  assign \$13  = fold + 1'h1;
+  assign \$14  = base + 5'h10;
   assign \$16  = timestep + 1'h1;
   assign \$17  = timestep == 3'h7;
   always @(posedge clk)
@@ -3454,9 +3454,9 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   always @(posedge clk)
     index <= \$19 ;
   always @(posedge clk)
-    \$signal  <= \$20 ;
+    fold <= \$20 ;
   always @(posedge clk)
-    \$signal$47  <= \$21 ;
+    base <= \$21 ;
   always @(posedge clk)
     timestep <= \$22 ;
   always @(posedge clk)
@@ -3470,7 +3470,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   always @(posedge clk)
     \operation$24  <= \$27 ;
   always @(posedge clk)
-    fold <= \$28 ;
+    \fold$26  <= \$28 ;
   always @(posedge clk)
     fetched_timestep <= \$29 ;
   always @(posedge clk)
@@ -3499,7 +3499,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
     .clk(clk),
     .commit(push),
     .first(first),
-    .fold(fold),
+    .fold(\fold$26 ),
     .membranes(trace__membranes),
     .operation(\operation$24 ),
     .rst(rst),
@@ -3613,7 +3613,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$20  = \$signal ;
+    \$20  = fold;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -3633,7 +3633,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$21  = \$signal$47 ;
+    \$21  = base;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -3682,7 +3682,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$24  = \$signal ;
+    \$24  = fold;
     if (rst) begin
       \$24  = 1'h0;
     end
@@ -3696,7 +3696,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$26  = \$signal$47 ;
+    \$26  = base;
     if (rst) begin
       \$26  = 5'h00;
     end
@@ -3738,7 +3738,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$32  = fold;
+    \$32  = \fold$26 ;
     if (rst) begin
       \$32  = 1'h0;
     end
@@ -3766,7 +3766,7 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   assign \index$14  = index;
   assign row = \$2 [4:0];
   assign fetched_operation = \operation$24 ;
-  assign fetched_fold = fold;
+  assign fetched_fold = \fold$26 ;
   assign \weights$31  = weights;
   assign commit = push;
   assign trace__valid = push;
@@ -3835,9 +3835,9 @@ module \reference.layer_1 (rst, events__valid, events__ready, words__valid, word
   assign word[57:8] = trace__membranes;
   assign word[5] = \$3 ;
   assign word[4:0] = spikes;
-  assign \$1  = \$signal ;
+  assign \$1  = fold;
   assign \$3  = executed_fold;
-  assign \$15  = \$signal ;
+  assign \$15  = fold;
 endmodule
 
 module \reference.layer_1.buffer (rst, events__valid, length, events__ready, full, address, events__payload, drained, index, clk);
@@ -3872,9 +3872,6 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
   wire filled;
   output full;
   wire full;
-  wire [4:0] incoming__addr;
-  wire [3:0] incoming__data;
-  wire incoming__en;
   input [3:0] index;
   wire [3:0] index;
   output [4:0] length;
@@ -3886,6 +3883,9 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
   wire \release ;
   input rst;
   wire rst;
+  wire [4:0] write__addr;
+  wire [3:0] write__data;
+  wire write__en;
   reg [4:0] written = 5'h00;
   reg [3:0] addresses [31:0];
   initial begin
@@ -3923,7 +3923,7 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
     addresses[31] = 4'h0;
   end
   always @(posedge clk) begin
-    if (incoming__en)
+    if (write__en)
       addresses[{ fill, written[3:0] }] <= events__payload[3:0];
   end
   reg [3:0] _0_;
@@ -3931,7 +3931,7 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
     _0_ <= addresses[{ drain, index }];
   end
   assign address = _0_;
-  assign incoming__en = \$1  & events__payload[4];
+  assign write__en = \$1  & events__payload[4];
   assign \$2  = events__valid & events__ready;
   assign filled = \$2  & events__payload[5];
   assign \$3  = events__valid & events__ready;
@@ -4011,8 +4011,8 @@ module \reference.layer_1.buffer (rst, events__valid, length, events__ready, ful
     end
   end
   assign can_fill = events__ready;
-  assign incoming__addr = { fill, written[3:0] };
-  assign incoming__data = events__payload[3:0];
+  assign write__addr = { fill, written[3:0] };
+  assign write__data = events__payload[3:0];
   assign can_drain = full;
   assign read__addr = { drain, index };
   assign read__data = address;
@@ -4140,13 +4140,6 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
   wire [9:0] \$7 ;
   wire [4:0] \$8 ;
   wire \$9 ;
-  wire \$signature__addr ;
-  wire [49:0] \$signature__data ;
-  wire [9:0] \$signature__data[0] ;
-  wire [9:0] \$signature__data[1] ;
-  wire [9:0] \$signature__data[2] ;
-  wire [9:0] \$signature__data[3] ;
-  wire [9:0] \$signature__data[4] ;
   reg [9:0] accumulator_0 = 10'h000;
   reg [9:0] accumulator_1 = 10'h000;
   reg [9:0] accumulator_2 = 10'h000;
@@ -4192,6 +4185,13 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
   (* enum_value_11 = "FIRE" *)
   input [1:0] operation;
   wire [1:0] operation;
+  wire read__addr;
+  wire [49:0] read__data;
+  wire [9:0] \read__data[0] ;
+  wire [9:0] \read__data[1] ;
+  wire [9:0] \read__data[2] ;
+  wire [9:0] \read__data[3] ;
+  wire [9:0] \read__data[4] ;
   wire [9:0] remains_0;
   wire [9:0] remains_1;
   wire [9:0] remains_2;
@@ -4235,30 +4235,30 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
   always @(posedge clk) begin
     _0_ <= stored[fold];
   end
-  assign \$signature__data  = _0_;
+  assign read__data = _0_;
   assign commit = executed == 2'h3;
   assign \$1  = $signed(augend_0) + $signed(addend_0);
-  assign \$2  = is_first ? 10'h005 : \$signature__data [9:0];
+  assign \$2  = is_first ? 10'h005 : read__data[9:0];
   assign \$4  = $signed(\$1 [9:0]) >= $signed(1'h0);
   assign remains_0 = \$4  ? \$1 [9:0] : accumulator_0;
   assign \$5  = $signed(\$1 [9:0]) >= $signed(1'h0);
   assign \$6  = $signed(augend_1) + $signed(addend_1);
-  assign \$7  = is_first ? 10'h005 : \$signature__data [19:10];
+  assign \$7  = is_first ? 10'h005 : read__data[19:10];
   assign \$9  = $signed(\$6 [9:0]) >= $signed(1'h0);
   assign remains_1 = \$9  ? \$6 [9:0] : accumulator_1;
   assign \$10  = $signed(\$6 [9:0]) >= $signed(1'h0);
   assign \$11  = $signed(augend_2) + $signed(addend_2);
-  assign \$12  = is_first ? 10'h005 : \$signature__data [29:20];
+  assign \$12  = is_first ? 10'h005 : read__data[29:20];
   assign \$14  = $signed(\$11 [9:0]) >= $signed(1'h0);
   assign remains_2 = \$14  ? \$11 [9:0] : accumulator_2;
   assign \$15  = $signed(\$11 [9:0]) >= $signed(1'h0);
   assign \$16  = $signed(augend_3) + $signed(addend_3);
-  assign \$17  = is_first ? 10'h005 : \$signature__data [39:30];
+  assign \$17  = is_first ? 10'h005 : read__data[39:30];
   assign \$19  = $signed(\$16 [9:0]) >= $signed(1'h0);
   assign remains_3 = \$19  ? \$16 [9:0] : accumulator_3;
   assign \$20  = $signed(\$16 [9:0]) >= $signed(1'h0);
   assign \$21  = $signed(augend_4) + $signed(addend_4);
-  assign \$22  = is_first ? 10'h005 : \$signature__data [49:40];
+  assign \$22  = is_first ? 10'h005 : read__data[49:40];
   assign \$24  = $signed(\$21 [9:0]) >= $signed(1'h0);
   assign remains_4 = \$24  ? \$21 [9:0] : accumulator_4;
   assign \$25  = $signed(\$21 [9:0]) >= $signed(1'h0);
@@ -4469,7 +4469,7 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
   assign total_2 = \$11 [9:0];
   assign total_3 = \$16 [9:0];
   assign total_4 = \$21 [9:0];
-  assign \$signature__addr  = fold;
+  assign read__addr = fold;
   assign write__addr = executed_fold;
   assign write__data = membranes;
   assign write__en = commit;
@@ -4483,11 +4483,11 @@ module \reference.layer_1.neurons (rst, first, commit, operation, fold, weights,
   assign \write__data[2]  = membranes[29:20];
   assign \write__data[3]  = membranes[39:30];
   assign \write__data[4]  = membranes[49:40];
-  assign \$signature__data[0]  = \$signature__data [9:0];
-  assign \$signature__data[1]  = \$signature__data [19:10];
-  assign \$signature__data[2]  = \$signature__data [29:20];
-  assign \$signature__data[3]  = \$signature__data [39:30];
-  assign \$signature__data[4]  = \$signature__data [49:40];
+  assign \read__data[0]  = read__data[9:0];
+  assign \read__data[1]  = read__data[19:10];
+  assign \read__data[2]  = read__data[29:20];
+  assign \read__data[3]  = read__data[39:30];
+  assign \read__data[4]  = read__data[49:40];
   assign \weights[0]  = weights[3:0];
   assign \weights[1]  = weights[7:4];
   assign \weights[2]  = weights[11:8];
@@ -4855,31 +4855,29 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   wire [6:0] \$74 ;
   wire [3:0] \$8 ;
   wire [4:0] \$9 ;
-  reg [9:0] \$like  = 10'h000;
-  wire [19:0] \$signal ;
-  wire \$signal$16 ;
-  reg [2:0] \$signal$17  = 3'h0;
-  reg \$signal$23  = 1'h0;
-  wire [3:0] \$signal[0] ;
-  wire [3:0] \$signal[1] ;
-  wire [3:0] \$signal[2] ;
-  wire [3:0] \$signal[3] ;
-  wire [3:0] \$signal[4] ;
-  reg \$signature__addr  = 1'h0;
-  wire [19:0] \$signature__data ;
-  wire [3:0] \$signature__data[0] ;
-  wire [3:0] \$signature__data[1] ;
-  wire [3:0] \$signature__data[2] ;
-  wire [3:0] \$signature__data[3] ;
-  wire [3:0] \$signature__data[4] ;
   wire advance;
+  reg [9:0] best = 10'h000;
   input clk;
   wire clk;
+  wire [19:0] counts;
+  wire [3:0] \counts[0] ;
+  wire [3:0] \counts[1] ;
+  wire [3:0] \counts[2] ;
+  wire [3:0] \counts[3] ;
+  wire [3:0] \counts[4] ;
   (* init = 1'h0 *)
   wire fold;
   wire is_last;
+  reg [2:0] lane = 3'h0;
   wire leads;
   reg [3:0] neuron = 4'h0;
+  reg read__addr = 1'h0;
+  wire [19:0] read__data;
+  wire [3:0] \read__data[0] ;
+  wire [3:0] \read__data[1] ;
+  wire [3:0] \read__data[2] ;
+  wire [3:0] \read__data[3] ;
+  wire [3:0] \read__data[4] ;
   output [22:0] results__payload;
   reg [22:0] results__payload = 23'h000000;
   wire [3:0] \results__payload.count ;
@@ -4898,6 +4896,8 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   wire \selected.last ;
   wire [9:0] \selected.membrane ;
   wire [3:0] \selected.neuron ;
+  reg selecting = 1'h0;
+  wire selects;
   wire [19:0] stored;
   wire [3:0] \stored[0] ;
   wire [3:0] \stored[1] ;
@@ -4937,22 +4937,22 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   wire [3:0] \write__data[3] ;
   wire [3:0] \write__data[4] ;
   wire write__en;
-  reg [19:0] counts [1:0];
+  reg [19:0] \counts$28  [1:0];
   initial begin
-    counts[0] = 20'h00000;
-    counts[1] = 20'h00000;
+    \counts$28 [0] = 20'h00000;
+    \counts$28 [1] = 20'h00000;
   end
   always @(posedge clk) begin
     if (write__en)
-      counts[\$signature__addr ] <= \$signal ;
+      \counts$28 [read__addr] <= counts;
   end
-  assign stored = counts[\$signature__addr ];
+  assign stored = \counts$28 [read__addr];
   always @(posedge clk)
     results__valid <= \$38 ;
   always @(posedge clk)
     results__payload <= \$39 ;
   always @(posedge clk)
-    \$like  <= \$40 ;
+    best <= \$40 ;
   always @(posedge clk)
     winner <= \$41 ;
   assign \$1  = ~ results__valid;
@@ -4970,23 +4970,23 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   assign write__en = words__valid & words__ready;
   assign is_last = neuron == 4'h9;
   assign \$12  = words__valid & words__payload[7];
-  assign \$signal$16  = \$12  & advance;
+  assign selects = \$12  & advance;
   assign \$13  = ~ words__payload[7];
-  assign \$14  = \$signal$17  == 3'h4;
+  assign \$14  = lane == 3'h4;
   assign \$15  = \$14  | is_last;
   assign \$16  = advance & \$15 ;
   assign words__ready = \$13  | \$16 ;
   assign \$17  = ! summed[3:0];
-  assign \$18  = $signed(summed[17:8]) > $signed(\$like );
+  assign \$18  = $signed(summed[17:8]) > $signed(best);
   assign leads = \$17  | \$18 ;
   assign \$19  = words__valid & words__ready;
-  assign \$20  = \$signature__addr  + 1'h1;
+  assign \$20  = read__addr + 1'h1;
   assign \$21  = words__payload[5] ? 2'h0 : \$20 ;
-  assign \$22  = \$signal$17  + 1'h1;
+  assign \$22  = lane + 1'h1;
   assign \$23  = neuron + 1'h1;
-  assign \$71  = \$signal$17  * 3'h4;
-  assign \$24  = \$signal  >> \$71 ;
-  assign \$74  = \$signal$17  * 4'ha;
+  assign \$71  = lane * 3'h4;
+  assign \$24  = counts >> \$71 ;
+  assign \$74  = lane * 4'ha;
   assign \$25  = words__payload[57:8] >> \$74 ;
   assign \$26  = selected[7:4] * 4'ha;
   assign \$27  = $signed({ 1'h0, \$26  }) + $signed(selected[17:8]);
@@ -4994,13 +4994,13 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   assign \$29  = leads ? summed[3:0] : winner;
   assign \$30  = summing & leads;
   always @(posedge clk)
-    \$signature__addr  <= \$31 ;
+    read__addr <= \$31 ;
   always @(posedge clk)
-    \$signal$17  <= \$32 ;
+    lane <= \$32 ;
   always @(posedge clk)
     neuron <= \$33 ;
   always @(posedge clk)
-    \$signal$23  <= \$34 ;
+    selecting <= \$34 ;
   always @(posedge clk)
     selected <= \$35 ;
   always @(posedge clk)
@@ -5030,7 +5030,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$40  = \$like ;
+    \$40  = best;
     if (advance) begin
       if (\$30 ) begin
         \$40  = summed[17:8];
@@ -5054,7 +5054,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$31  = \$signature__addr ;
+    \$31  = read__addr;
     if (\$19 ) begin
       \$31  = \$21 [0];
     end
@@ -5064,8 +5064,8 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$32  = \$signal$17 ;
-    if (\$signal$16 ) begin
+    \$32  = lane;
+    if (selects) begin
       \$32  = \$22 [2:0];
       if (words__ready) begin
         \$32  = 3'h0;
@@ -5078,7 +5078,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$33  = neuron;
-    if (\$signal$16 ) begin
+    if (selects) begin
       \$33  = \$23 [3:0];
       if (is_last) begin
         \$33  = 4'h0;
@@ -5090,9 +5090,9 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$34  = \$signal$23 ;
+    \$34  = selecting;
     if (advance) begin
-      \$34  = \$signal$16 ;
+      \$34  = selects;
     end
     if (rst) begin
       \$34  = 1'h0;
@@ -5115,7 +5115,7 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$36  = summing;
     if (advance) begin
-      \$36  = \$signal$23 ;
+      \$36  = selecting;
     end
     if (rst) begin
       \$36  = 1'h0;
@@ -5134,15 +5134,15 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
       \$37  = 23'h000000;
     end
   end
-  assign fold = \$signature__addr ;
-  assign \$signature__data  = stored;
-  assign write__addr = \$signature__addr ;
-  assign write__data = \$signal ;
-  assign \$signal[0]  = \$signal [3:0];
-  assign \$signal[1]  = \$signal [7:4];
-  assign \$signal[2]  = \$signal [11:8];
-  assign \$signal[3]  = \$signal [15:12];
-  assign \$signal[4]  = \$signal [19:16];
+  assign fold = read__addr;
+  assign read__data = stored;
+  assign write__addr = read__addr;
+  assign write__data = counts;
+  assign \counts[0]  = counts[3:0];
+  assign \counts[1]  = counts[7:4];
+  assign \counts[2]  = counts[11:8];
+  assign \counts[3]  = counts[15:12];
+  assign \counts[4]  = counts[19:16];
   assign \words__payload.spikes  = words__payload[4:0];
   assign \words__payload.last  = words__payload[5];
   assign \words__payload.first  = words__payload[6];
@@ -5158,16 +5158,16 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   assign \stored[2]  = stored[11:8];
   assign \stored[3]  = stored[15:12];
   assign \stored[4]  = stored[19:16];
-  assign \$signature__data[0]  = stored[3:0];
-  assign \$signature__data[1]  = stored[7:4];
-  assign \$signature__data[2]  = stored[11:8];
-  assign \$signature__data[3]  = stored[15:12];
-  assign \$signature__data[4]  = stored[19:16];
-  assign \write__data[0]  = \$signal [3:0];
-  assign \write__data[1]  = \$signal [7:4];
-  assign \write__data[2]  = \$signal [11:8];
-  assign \write__data[3]  = \$signal [15:12];
-  assign \write__data[4]  = \$signal [19:16];
+  assign \read__data[0]  = stored[3:0];
+  assign \read__data[1]  = stored[7:4];
+  assign \read__data[2]  = stored[11:8];
+  assign \read__data[3]  = stored[15:12];
+  assign \read__data[4]  = stored[19:16];
+  assign \write__data[0]  = counts[3:0];
+  assign \write__data[1]  = counts[7:4];
+  assign \write__data[2]  = counts[11:8];
+  assign \write__data[3]  = counts[15:12];
+  assign \write__data[4]  = counts[19:16];
   assign \summed.neuron  = summed[3:0];
   assign \summed.count  = summed[7:4];
   assign \summed.current  = summed[17:8];
@@ -5182,11 +5182,11 @@ module \reference.readout (clk, rst, words__valid, words__payload, words__ready,
   assign \results__payload.current  = results__payload[17:8];
   assign \results__payload.predicted  = results__payload[21:18];
   assign \results__payload.last  = results__payload[22];
-  assign \$signal [19:16] = \$11 [3:0];
-  assign \$signal [15:12] = \$9 [3:0];
-  assign \$signal [11:8] = \$7 [3:0];
-  assign \$signal [7:4] = \$5 [3:0];
-  assign \$signal [3:0] = \$3 [3:0];
+  assign counts[19:16] = \$11 [3:0];
+  assign counts[15:12] = \$9 [3:0];
+  assign counts[11:8] = \$7 [3:0];
+  assign counts[7:4] = \$5 [3:0];
+  assign counts[3:0] = \$3 [3:0];
 endmodule
 
 module \reference.serializer_0 (rst, events__valid, words__payload, words__ready, events__ready, events__payload, clk);
@@ -5209,7 +5209,6 @@ module \reference.serializer_0 (rst, events__valid, words__payload, words__ready
   wire [6:0] \$7 ;
   wire \$8 ;
   wire \$9 ;
-  wire [3:0] \$signal ;
   reg [5:0] base = 6'h00;
   wire [1:0] chosen;
   input clk;
@@ -5224,6 +5223,7 @@ module \reference.serializer_0 (rst, events__valid, words__payload, words__ready
   wire events__ready;
   input events__valid;
   wire events__valid;
+  wire [3:0] pending;
   wire [3:0] rest;
   input rst;
   wire rst;
@@ -5236,18 +5236,18 @@ module \reference.serializer_0 (rst, events__valid, words__payload, words__ready
   wire words__ready;
   wire words__valid;
   assign \$1  = ~ sent;
-  assign \$signal  = words__payload[3:0] & \$1 ;
-  assign \$2  = \$signal [0] | \$signal [1];
-  assign \$3  = \$signal [0] ? 1'h0 : 1'h1;
-  assign \$4  = \$signal [2] ? 1'h0 : 1'h1;
+  assign pending = words__payload[3:0] & \$1 ;
+  assign \$2  = pending[0] | pending[1];
+  assign \$3  = pending[0] ? 1'h0 : 1'h1;
+  assign \$4  = pending[2] ? 1'h0 : 1'h1;
   assign chosen = \$2  ? { 1'h0, \$3  } : { 1'h1, \$4  };
   assign \$5  = 1'h1 << chosen;
   assign \$6  = ~ \$5 ;
-  assign rest = \$signal  & \$6 ;
+  assign rest = pending & \$6 ;
   assign done = ! rest;
   assign \$7  = base + chosen;
-  assign \$8  = \$signal [0] | \$signal [1];
-  assign \$9  = \$signal [2] | \$signal [3];
+  assign \$8  = pending[0] | pending[1];
+  assign \$9  = pending[2] | pending[3];
   assign \$10  = \$8  | \$9 ;
   assign \$11  = words__payload[4] & done;
   assign words__ready = events__ready & done;
@@ -5316,7 +5316,6 @@ module \reference.serializer_1 (rst, events__valid, words__payload, words__ready
   wire [4:0] \$7 ;
   wire \$8 ;
   wire \$9 ;
-  wire [3:0] \$signal ;
   reg [3:0] base = 4'h0;
   wire [1:0] chosen;
   input clk;
@@ -5331,6 +5330,7 @@ module \reference.serializer_1 (rst, events__valid, words__payload, words__ready
   wire events__ready;
   input events__valid;
   wire events__valid;
+  wire [3:0] pending;
   wire [3:0] rest;
   input rst;
   wire rst;
@@ -5343,18 +5343,18 @@ module \reference.serializer_1 (rst, events__valid, words__payload, words__ready
   wire words__ready;
   wire words__valid;
   assign \$1  = ~ sent;
-  assign \$signal  = words__payload[3:0] & \$1 ;
-  assign \$2  = \$signal [0] | \$signal [1];
-  assign \$3  = \$signal [0] ? 1'h0 : 1'h1;
-  assign \$4  = \$signal [2] ? 1'h0 : 1'h1;
+  assign pending = words__payload[3:0] & \$1 ;
+  assign \$2  = pending[0] | pending[1];
+  assign \$3  = pending[0] ? 1'h0 : 1'h1;
+  assign \$4  = pending[2] ? 1'h0 : 1'h1;
   assign chosen = \$2  ? { 1'h0, \$3  } : { 1'h1, \$4  };
   assign \$5  = 1'h1 << chosen;
   assign \$6  = ~ \$5 ;
-  assign rest = \$signal  & \$6 ;
+  assign rest = pending & \$6 ;
   assign done = ! rest;
   assign \$7  = base + chosen;
-  assign \$8  = \$signal [0] | \$signal [1];
-  assign \$9  = \$signal [2] | \$signal [3];
+  assign \$8  = pending[0] | pending[1];
+  assign \$9  = pending[2] | pending[3];
   assign \$10  = \$8  | \$9 ;
   assign \$11  = words__payload[4] & done;
   assign words__ready = events__ready & done;

@@ -57,7 +57,8 @@ class SpikeEncoder(wiring.Component):
         m.submodules.queue = queue = ReservedQueue(self.words.payload.shape())
         wiring.connect(m, queue.words, wiring.flipped(self.words))
 
-        write, loaded = image.write_port(), Signal(index_shape(words))
+        write = image.write_port()
+        loaded = Signal(index_shape(words))
         m.d.comb += [self.intensities.ready.eq(halves.can_fill),
                      write.addr.eq(self._address(loaded, halves.fill)),
                      write.data.eq(self.intensities.payload),
@@ -69,8 +70,10 @@ class SpikeEncoder(wiring.Component):
                 m.d.comb += halves.filled.eq(1)
 
         read = image.read_port()
-        word, timestep = Signal(index_shape(words)), Signal(index_shape(network.timesteps))
-        issue, closes = Signal(), Signal()
+        word = Signal(index_shape(words))
+        timestep = Signal(index_shape(network.timesteps))
+        issue = Signal()
+        closes = Signal()
         m.d.comb += [issue.eq(halves.can_drain & queue.room),
                      closes.eq(word == words - 1),
                      queue.reserve.eq(issue),
@@ -85,7 +88,9 @@ class SpikeEncoder(wiring.Component):
                     m.d.comb += [halves.drained.eq(1), lfsr.restart.eq(1)]
 
         draws = Signal.like(lfsr.draws)
-        commit, last, inputs = Signal(), Signal(), Signal(beats)
+        commit = Signal()
+        last = Signal()
+        inputs = Signal(beats)
         m.d.sync += [commit.eq(issue), last.eq(closes), draws.eq(lfsr.draws),
                      inputs.eq(Mux(closes, 2**remainder - 1, 2**beats - 1)),
                      self.trace.timestep.eq(timestep), self.trace.word.eq(word)]

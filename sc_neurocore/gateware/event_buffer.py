@@ -51,7 +51,8 @@ class EventBuffer(wiring.Component):
             shape=index_shape(self._n_input), depth=2 << index_width, init=[])
         lengths = Array(Signal(range(self._n_input + 1), name=f"length_{half}") for half in (0, 1))
 
-        write, incoming = addresses.write_port(), self.events.payload
+        write = addresses.write_port()
+        incoming = self.events.payload
         written = Signal(range(self._n_input + 1))
         transfer = self.events.valid & self.events.ready
         m.d.comb += [self.events.ready.eq(halves.can_fill),

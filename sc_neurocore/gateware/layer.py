@@ -109,8 +109,10 @@ class Layer(wiring.Component):
         """Issue the operations of fold after fold, timestep after timestep."""
         n_input = self._layer.n_input
         operation = Signal(Operation)
-        fold, timestep = Signal(index_shape(self._folds)), Signal(index_shape(self._timesteps))
-        base, index = Signal(index_shape(self._folds * n_input)), Signal(index_shape(n_input))
+        fold = Signal(index_shape(self._folds))
+        timestep = Signal(index_shape(self._timesteps))
+        base = Signal(index_shape(self._folds * n_input))
+        index = Signal(index_shape(n_input))
         m.d.comb += [operation.eq(Operation.IDLE), buffer.index.eq(index)]
 
         with m.FSM():

@@ -132,7 +132,8 @@ class NeuronArray(wiring.Component):
             return None
         m.submodules.stored = stored = memory.Memory(
             shape=self.membranes.shape(), depth=self._folds, init=[])
-        read, write = stored.read_port(), stored.write_port()
+        read = stored.read_port()
+        write = stored.write_port()
         m.d.comb += [read.addr.eq(self.fold), write.addr.eq(fold),
                      Value.cast(write.data).eq(Value.cast(self.membranes)),
                      write.en.eq(self.commit)]

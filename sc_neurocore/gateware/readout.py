@@ -59,7 +59,8 @@ class Readout(wiring.Component):
                          currents.current.eq(selected.count * threshold + selected.membrane
                                              - initial)]
 
-        best, winner = Signal.like(currents.current), Signal.like(currents.predicted)
+        best = Signal.like(currents.current)
+        winner = Signal.like(currents.predicted)
         leads = Signal()
         m.d.comb += leads.eq((currents.neuron == 0) | (currents.current > best))
         with m.If(advance):
@@ -74,7 +75,8 @@ class Readout(wiring.Component):
         network, word = self._network, self.words.payload
         folds = fold_count(network.n_output, self._lanes)
         layout = data.ArrayLayout(network.count_width, self._lanes)
-        counts, stored = Signal(layout), Signal(layout)
+        counts = Signal(layout)
+        stored = Signal(layout)
         taken = self.words.valid & self.words.ready
         for lane in range(self._lanes):
             before = Mux(word.first, 0, stored[lane])
@@ -86,7 +88,8 @@ class Readout(wiring.Component):
             return counts
         fold = Signal(index_shape(folds))
         m.submodules.counts = rows = memory.Memory(shape=layout, depth=folds, init=[])
-        read, write = rows.read_port(domain="comb"), rows.write_port()
+        read = rows.read_port(domain="comb")
+        write = rows.write_port()
         m.d.comb += [read.addr.eq(fold), stored.eq(read.data), write.addr.eq(fold),
                      write.data.eq(counts), write.en.eq(taken)]
         with m.If(taken):
@@ -100,8 +103,11 @@ class Readout(wiring.Component):
         selected = Signal(data.StructLayout({
             "neuron": index_shape(n_output), "count": network.count_width,
             "membrane": word.membranes.shape().elem_shape, "last": 1}), name="selected")
-        lane, neuron = Signal(index_shape(lanes)), Signal(index_shape(n_output))
-        selecting, selects, is_last = Signal(), Signal(), Signal()
+        lane = Signal(index_shape(lanes))
+        neuron = Signal(index_shape(n_output))
+        selecting = Signal()
+        selects = Signal()
+        is_last = Signal()
         m.d.comb += [is_last.eq(neuron == n_output - 1),
                      selects.eq(self.words.valid & word.final & advance),
                      self.words.ready.eq(~word.final

@@ -49,9 +49,11 @@ class Serializer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        word, sent = self.words.payload, Signal(self._lanes)
+        word = self.words.payload
+        sent = Signal(self._lanes)
         base = Signal(index_shape(self._n_neurons))
-        pending, rest = Signal(self._lanes), Signal(self._lanes)
+        pending = Signal(self._lanes)
+        rest = Signal(self._lanes)
         m.d.comb += pending.eq(word.spikes & ~sent)
         found, index = first_set(list(pending))
         chosen = Signal(max(1, len(index)))

@@ -52,6 +52,13 @@ def test_a_missing_program_is_named(search, missing):
         search(programs={"make", "g++", "perl"} - {missing})
 
 
+def test_a_python_without_its_shared_library_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("find_libpython.find_libpython", lambda: None)
+    with pytest.raises(ToolError, match=r"libpython3\.\d+ was not found, and cocotb needs it"):
+        simulation.compile_verilog("module top(); endmodule\n", "top", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_environment_is_as_before_afterwards(monkeypatch):
     monkeypatch.setenv("MAKEFLAGS", "-k")
     before = dict(os.environ)

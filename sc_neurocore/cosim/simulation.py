@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import require
-from .tools import ToolError, Verilator, find_verilator
+from .tools import ToolError, Verilator, check_libpython, find_verilator
 
 JOB_VARIABLE = "SC_NEUROCORE_JOB"
 LONGEST_STALL = 400
@@ -69,6 +69,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False) -
     from cocotb_tools import config
     from cocotb_tools.runner import VerilatorControlFile, get_runner
 
+    check_libpython()
     verilator = find_verilator()
     waivers = _waivers(verilator)
     # The executable is linked to cocotb's libraries where they are now.
@@ -93,7 +94,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False) -
                 build_dir=working, build_args=["-Wall"], waves=waves,
                 timescale=("1ns", "1ps"), log_file=log)
         except (Exception, SystemExit) as error:
-            raise ToolError(f"Verilator failed on {source}; its log is {log}:\n"
+            raise ToolError(f"Verilator failed on {source} ({error}); its log is {log}:\n"
                             f"{_tail(log)}") from error
     _keep([working / top, source], compiled)
     # Verilator's own library is the same for every design, and takes longer to compile than most.
@@ -177,8 +178,8 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
                 test_args=trace_arguments, log_file=log)
             tests, failures = get_results(results)
         except (Exception, SystemExit) as error:
-            raise SimulationError(f"The simulation of {top} broke off; its log is {log}:\n"
-                                  f"{_tail(log)}") from error
+            raise SimulationError(f"The simulation of {top} broke off ({error}); its log is {log}:"
+                                  f"\n{_tail(log)}") from error
         finally:
             sys.path[:] = path_before
     if failures or not tests:

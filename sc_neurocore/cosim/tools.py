@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,6 +86,20 @@ def find_verilator() -> Verilator:
     if version and (found := Verilator(version, {})).release >= MINIMUM_VERSION:
         return found
     return _packaged_verilator(version)
+
+
+def check_libpython() -> None:
+    """Raise ToolError unless Python is there as a shared library, for cocotb to load.
+
+    Some systems have it in a package of its own, and their Python runs without.
+    """
+    from find_libpython import find_libpython
+
+    if find_libpython() is None:
+        name = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
+        raise ToolError(f"{name} was not found, and cocotb needs it: Python as a shared library. "
+                        f"Install it with the system's package manager, for instance: apt install "
+                        f"{name}; of a Python built from source, with --enable-shared")
 
 
 def _packaged_verilator(system_version: str | None) -> Verilator:

@@ -5,18 +5,29 @@ knows floats; whatever is below it (golden model, simulator, gateware, host) kno
 alone. ``docs/number-format.md`` says what they mean.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-IntegerArray = npt.NDArray[np.int64]
+from .layers import (
+    MAXIMUM_FAN_IN,
+    MAXIMUM_PARAMETER,
+    IntegerArray,
+    IntegerLayer,
+    Neurons,
+    check_integer,
+)
+from .synapses import INPUT, Source
+from .widths import LayerWidths, layer_widths, signed_width, unsigned_width
 
-ENCODERS = ("lfsr",)
-SCHEDULES = ("pipelined",)
+__all__ = ["MAXIMUM_FAN_IN", "MAXIMUM_PARAMETER", "IntegerArray", "IntegerLayer", "IntegerNetwork",
+           "LayerWidths", "check_integer"]
+
+ENCODERS = ("lfsr", "low_discrepancy", "direct", "events")
+SCHEDULES = ("pipelined", "layer_by_layer")
 
 LFSR_WIDTH = 32
 LFSR_TAPS = (32, 22, 2, 1)
@@ -26,188 +37,6 @@ LFSR_SEED_FACTOR = 0x9E3779B1
 0; small seeds are spread over all 32 bits, as sparse states make runs of small draws."""
 
 MAXIMUM_TIMESTEPS = 4096
-MAXIMUM_PARAMETER = 2**31 - 1
-MAXIMUM_FAN_IN = 2**16
-
-
-def check_integer(name: str, value: Any, low: int, high: int) -> int:
-    """Return ``value`` as an int in [low, high], or say what is wrong with it.
-
-    Raises
-    ------
-    TypeError
-        If it is not an integer (a bool is not one).
-    ValueError
-        If it is out of range.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, not {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be in range({low}, {high + 1}), not {value}")
-    return int(value)
-
-
-def unsigned_width(maximum: int) -> int:
-    """Bits of the narrowest unsigned number that holds 0 to ``maximum``; at least 1."""
-    return max(1, int(maximum).bit_length())
-
-
-def signed_width(low: int, high: int) -> int:
-    """Bits of the narrowest two's complement number that holds ``low`` to ``high``; at least 1."""
-    return 1 + max(int(-low - 1).bit_length() if low < 0 else 0, max(int(high), 0).bit_length())
-
-
-def _frozen_integers(name: str, values: Any, ndim: int) -> IntegerArray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be an array of integers, not of {array.dtype}")
-    if array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension(s), not shape {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty, but has shape {array.shape}")
-    if array.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"{name} must fit in 64 bits, signed, but reach {array.max()}")
-    array = array.astype(np.int64)
-    array.flags.writeable = False
-    return array
-
-
-@dataclass(frozen=True, eq=False)
-class IntegerLayer:
-    """One fully connected layer of integrate-and-fire neurons, in integers.
-
-    Parameters
-    ----------
-    weights : (n_output, n_input) integers
-        Two's complement of ``weight_width`` bits.
-    biases : (n_output,) integers
-        Added once a timestep; zeros where the layer has none. Magnitude below 2^31.
-    thresholds : (n_output,) integers in [1, 2^31 − 1]
-        A neuron spikes when its integrated membrane is at least this, and it is then subtracted.
-    initial_membranes : (n_output,) integers
-        Membranes at the start of every image; in [0, threshold − 1].
-    weight_width : int in [2, 16]
-        Bits of a weight.
-    membrane_width : int in [2, 48], optional
-        Bits of a stored membrane, which saturates there once a timestep. By default as many as it
-        takes for no membrane to saturate, whatever the input (see `IntegerNetwork.widths`).
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an array has the wrong kind, shape or range.
-    """
-
-    weights: IntegerArray
-    biases: IntegerArray
-    thresholds: IntegerArray
-    initial_membranes: IntegerArray
-    weight_width: int = 8
-    membrane_width: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight_width",
-                           check_integer("Weight width", self.weight_width, 2, 16))
-        if self.membrane_width is not None:
-            object.__setattr__(self, "membrane_width",
-                               check_integer("Membrane width", self.membrane_width, 2, 48))
-        object.__setattr__(self, "weights", _frozen_integers("Weights", self.weights, 2))
-        for name in ("biases", "thresholds", "initial_membranes"):
-            label = name.replace("_", " ").capitalize()
-            array = _frozen_integers(label, getattr(self, name), 1)
-            if array.shape != (self.n_output,):
-                raise ValueError(f"{label} must have shape ({self.n_output},), one for each "
-                                 f"neuron, not {array.shape}")
-            object.__setattr__(self, name, array)
-        half = 2 ** (self.weight_width - 1)
-        self._check_range("Weight", self.weights, -half, half - 1)
-        self._check_range("Bias", self.biases, -MAXIMUM_PARAMETER, MAXIMUM_PARAMETER)
-        self._check_range("Threshold", self.thresholds, 1, MAXIMUM_PARAMETER)
-        self._check_range("Initial membrane", self.initial_membranes, 0, self.thresholds - 1)
-        if self.membrane_width is not None:
-            self._check_range(f"Initial membrane in {self.membrane_width} bits",
-                              self.initial_membranes, 0, 2 ** (self.membrane_width - 1) - 1)
-        if self.n_input > MAXIMUM_FAN_IN or self.n_output > MAXIMUM_FAN_IN:
-            raise ValueError(f"A layer must have at most {MAXIMUM_FAN_IN} inputs and neurons, "
-                             f"not {self.n_input} and {self.n_output}")
-
-    @staticmethod
-    def _check_range(name: str, array: IntegerArray, low: Any, high: Any) -> None:
-        wrong = np.argwhere((array < low) | (array > high))
-        if len(wrong):
-            place = tuple(int(i) for i in wrong[0])
-            limits = [int(np.broadcast_to(limit, array.shape)[place]) for limit in (low, high)]
-            raise ValueError(f"{name} of neuron {place[0]}"
-                             + (f", input {place[1]}" if len(place) > 1 else "")
-                             + f" must be in range({limits[0]}, {limits[1] + 1}), "
-                             f"not {int(array[place])}")
-
-    @property
-    def n_input(self) -> int:
-        """Inputs of the layer: the fan-in of each neuron."""
-        return self.weights.shape[1]
-
-    @property
-    def n_output(self) -> int:
-        """Neurons of the layer."""
-        return self.weights.shape[0]
-
-
-@dataclass(frozen=True)
-class LayerWidths:
-    """Bits of every number of a layer, and the ranges that they were chosen for.
-
-    ``bias`` and ``membrane`` are signed, ``threshold`` is unsigned. ``accumulator`` is signed and
-    holds every partial sum of membrane, bias and weights, and the difference to the threshold.
-    ``membrane_range`` are the extreme stored membranes over all inputs and all timesteps.
-    """
-
-    weight: int
-    bias: int
-    threshold: int
-    membrane: int
-    accumulator: int
-    membrane_range: tuple[int, int]
-    saturates: bool
-
-
-def layer_widths(layer: IntegerLayer, timesteps: int) -> LayerWidths:
-    """Widths that no input can overflow, by interval arithmetic over the timesteps.
-
-    With the drive of a timestep in [low, high] (all negative, all positive weights), a membrane in
-    [a, b] integrates to [a + low, b + high]; firing maps what is at or above the threshold down by
-    the threshold. The interval after each timestep contains every reachable membrane.
-    """
-    negative = np.minimum(layer.weights, 0).sum(axis=1)
-    positive = np.maximum(layer.weights, 0).sum(axis=1)
-    threshold, bias = layer.thresholds, layer.biases
-    low = high = layer.initial_membranes
-    lowest, highest = low, high
-    lowest_start, highest_start = low, high
-    saturates = False
-    for _ in range(timesteps):
-        lowest_start, highest_start = np.minimum(lowest_start, low), np.maximum(highest_start, high)
-        first, last = low + negative + bias, high + positive + bias
-        low = np.where(first >= threshold, first - threshold,
-                       np.where(last >= threshold, np.minimum(first, 0), first))
-        high = np.where(first >= threshold, last - threshold,
-                        np.where(last >= threshold, np.maximum(threshold - 1, last - threshold),
-                                 last))
-        if layer.membrane_width is not None:
-            limit = 2 ** (layer.membrane_width - 1)
-            saturates |= bool((low < -limit).any() or (high > limit - 1).any())
-            low, high = np.clip(low, -limit, limit - 1), np.clip(high, -limit, limit - 1)
-        lowest, highest = np.minimum(lowest, low), np.maximum(highest, high)
-    partial_low = lowest_start + negative + np.minimum(bias, 0) - threshold
-    partial_high = highest_start + positive + np.maximum(bias, 0)
-    membrane_range = int(lowest.min()), int(highest.max())
-    return LayerWidths(
-        weight=layer.weight_width,
-        bias=signed_width(int(bias.min()), int(bias.max())),
-        threshold=unsigned_width(int(threshold.max())),
-        membrane=layer.membrane_width or signed_width(*membrane_range),
-        accumulator=signed_width(int(partial_low.min()), int(partial_high.max())),
-        membrane_range=membrane_range, saturates=saturates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,12 +52,13 @@ class IntegerNetwork:
         Timesteps an image, T.
     intensity_width : int in [1, 16]
         Bits of an input intensity.
-    encoder : "lfsr"
-        How intensities become spikes.
+    encoder : "lfsr", "low_discrepancy", "direct" or "events"
+        How intensities become spikes: compared with random numbers or with evenly spread ones, not
+        at all (they are a current, added whole in every timestep), or outside of the network.
     seed : int in [1, 2^32 − 1]
-        Seed of the encoder; every image starts from it.
-    schedule : "pipelined"
-        Every layer takes one timestep's spikes of the layer before it at a time.
+        Seed of the encoder lfsr; every image starts from it.
+    schedule : "pipelined" or "layer_by_layer"
+        Layers take one timestep's spikes at a time, or all timesteps' before they first spike.
 
     Raises
     ------
@@ -258,11 +88,30 @@ class IntegerNetwork:
         for index, layer in enumerate(self.layers):
             if not isinstance(layer, IntegerLayer):
                 raise TypeError(f"Layer {index} must be an IntegerLayer, not {layer!r}")
-        for index, (before, layer) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
-            if layer.n_input != before.n_output:
-                raise ValueError(f"Layer {index} must have {before.n_output} inputs, one for each "
-                                 f"neuron of layer {index - 1}, not {layer.n_input}")
+        for index, layer in enumerate(self.layers):
+            self._check_sources(index, layer)
+            if self.schedule == "layer_by_layer" and layer.membrane_width is not None:
+                raise ValueError(f"Layer {index} must have no membrane width under the schedule "
+                                 f"layer_by_layer, where membranes take in all timesteps, "
+                                 f"not {layer.membrane_width}")
         self._check_output_layer()
+
+    def _check_sources(self, index: int, layer: IntegerLayer) -> None:
+        sizes = {INPUT: self.n_input, **{i: one.n_output for i, one
+                                         in enumerate(self.layers[:index])}}
+        for source, synapses in zip(self.sources(index), layer.synapses, strict=True):
+            if source.layer not in sizes:
+                raise ValueError(f"Layer {index} must have earlier layers as its sources, "
+                                 f"not {source.layer}")
+            if source.max_pool is not None and self.schedule != "layer_by_layer":
+                raise ValueError(f"Layer {index} has a max pool, which is exact under the schedule "
+                                 f"layer_by_layer alone, not {self.schedule}")
+            size = source.size(sizes[source.layer])
+            if synapses.n_input != size:
+                neurons = ("one for each input" if source.layer == INPUT
+                           else f"one for each neuron of layer {source.layer}")
+                raise ValueError(f"Layer {index} must have {size} inputs, {neurons}, "
+                                 f"not {synapses.n_input}")
 
     def _check_output_layer(self) -> None:
         output = self.layers[-1]
@@ -272,19 +121,40 @@ class IntegerNetwork:
                 raise ValueError(f"The output layer must share one value of its "
                                  f"{name.replace('_', ' ')}, not {values.tolist()}")
         if self.widths[-1].saturates:
-            raise ValueError("The output layer must not saturate, but its membranes reach "
-                             f"{signed_width(*layer_bounds(output, self.timesteps))} bits "
-                             f"and membrane width is {output.membrane_width}")
+            free = layer_widths(replace(output, membrane_width=None), self.timesteps,
+                                self.schedule, self.scale(len(self.layers) - 1))
+            raise ValueError(f"The output layer must not saturate, but its membranes reach "
+                             f"{free.membrane} bits and membrane width is {output.membrane_width}")
 
     @cached_property
     def widths(self) -> tuple[LayerWidths, ...]:
         """Widths of each layer."""
-        return tuple(layer_widths(layer, self.timesteps) for layer in self.layers)
+        return tuple(layer_widths(layer, self.timesteps, self.schedule, self.scale(index))
+                     for index, layer in enumerate(self.layers))
+
+    def sources(self, index: int) -> tuple[Source, ...]:
+        """Where the synapses of a layer begin, one for each."""
+        return self.layers[index].sources or (Source(index - 1),)
+
+    def scale(self, index: int) -> int:
+        """Factor between a layer's parameters and what it computes with.
+
+        A layer that receives intensities as a current, encoder direct, has membranes in units of
+        1 / full scale: its bias, thresholds and initial membranes, and a spike of another layer
+        that it receives, count `full_scale` times. Nothing is ever divided.
+        """
+        receives = self.encoder == "direct" and any(
+            source.layer == INPUT for source in self.sources(index))
+        return self.full_scale if receives else 1
+
+    def neurons(self, index: int) -> Neurons:
+        """What a layer computes with, in units of its membranes."""
+        return self.layers[index].neurons(self.scale(index))
 
     @property
     def n_input(self) -> int:
         """Intensities of an image."""
-        return self.layers[0].n_input
+        return self.layers[0].synapses[0].n_input
 
     @property
     def n_output(self) -> int:
@@ -309,9 +179,8 @@ class IntegerNetwork:
     @cached_property
     def current_width(self) -> int:
         """Bits of the whole current that an output neuron can receive over an image, signed."""
-        output = self.layers[-1]
-        low = np.minimum(output.weights, 0).sum(axis=1) + output.biases
-        high = np.maximum(output.weights, 0).sum(axis=1) + output.biases
+        output = self.neurons(len(self.layers) - 1)
+        low, high = output.lowest + output.biases, output.highest + output.biases
         return signed_width(self.timesteps * int(low.min()), self.timesteps * int(high.max()))
 
     @property
@@ -324,7 +193,12 @@ class IntegerNetwork:
 
         Parameters
         ----------
-        images : (n_input,) or (batch, n_input) reals in [0, 1]
+        images : (n_input,) or (batch, …) reals in [0, 1]
+            Each image of the batch has n_input values, in any shape.
+
+        Returns
+        -------
+        (n_input,) or (batch, n_input) int64
 
         Raises
         ------
@@ -334,51 +208,61 @@ class IntegerNetwork:
         array = np.asarray(images)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Images must be real numbers, not {array.dtype}")
-        self._check_image_shape("Images", array)
-        array = array.astype(np.float64)
-        wrong = np.argwhere(~((array >= 0) & (array <= 1)))
-        if len(wrong):
-            place = tuple(int(i) for i in wrong[0])
-            raise ValueError(f"Images must be in [0, 1], but {_image_place(place)} "
-                             f"is {array[place]}")
+        array = self._flattened("Images", array).astype(np.float64)
+        _refuse("Images must be in [0, 1]", array, ~((array >= 0) & (array <= 1)))
         return np.floor(array * self.full_scale + 0.5).astype(np.int64)
 
-    def check_intensities(self, intensities: npt.ArrayLike) -> IntegerArray:
-        """Return intensities as int64 of the shape they came in.
+    def check_inputs(self, inputs: npt.ArrayLike) -> IntegerArray:
+        """Return what the network runs on as int64, with a batch axis if and only if it came so.
 
         Parameters
         ----------
-        intensities : (n_input,) or (batch, n_input) integers in [0, 2^intensity_width − 1]
+        inputs : (n_input,) or (batch, …) integers in [0, 2^intensity_width − 1]
+            Intensities. With the encoder events, spikes: (timesteps, n_input) or (batch, timesteps,
+            n_input), bools or integers in [0, 1].
 
         Raises
         ------
         TypeError, ValueError
             If a value is not an integer in range, or the shape is wrong.
         """
-        array = np.asarray(intensities)
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"Intensities must be integers, not {array.dtype}; "
-                            "IntegerNetwork.intensities() makes them from images in [0, 1]")
-        self._check_image_shape("Intensities", array)
-        wrong = np.argwhere((array < 0) | (array > self.full_scale))
-        if len(wrong):
-            place = tuple(int(i) for i in wrong[0])
-            raise ValueError(f"Intensities must be in range({self.full_scale + 1}), "
-                             f"but {_image_place(place)} is {int(array[place])}")
+        array = np.asarray(inputs)
+        events = self.encoder == "events"
+        if array.dtype.kind not in ("iub" if events else "iu"):
+            raise TypeError(
+                f"Spikes must be bools or integers, not {array.dtype}" if events else
+                f"Intensities must be integers, not {array.dtype}; "
+                "IntegerNetwork.intensities() makes them from images in [0, 1]")
+        if not events:
+            array = self._flattened("Intensities", array)
+        elif array.ndim not in (2, 3) or array.shape[-2:] != (self.timesteps, self.n_input):
+            raise ValueError(f"Spikes must have shape ({self.timesteps}, {self.n_input}) or "
+                             f"(batch, {self.timesteps}, {self.n_input}), not {array.shape}")
+        limit = 1 if events else self.full_scale
+        _refuse(f"{'Spikes' if events else 'Intensities'} must be in range({limit + 1})",
+                array, (array < 0) | (array > limit),
+                ("image", "timestep", "input") if events else ("image", "input"))
         return array.astype(np.int64)
 
-    def _check_image_shape(self, name: str, array: npt.NDArray[Any]) -> None:
-        if array.ndim not in (1, 2) or array.shape[-1] != self.n_input:
+    def check_batch(self, inputs: npt.ArrayLike) -> tuple[IntegerArray, bool]:
+        """Return inputs as `check_inputs` does but always as a batch; and whether it was one."""
+        array = self.check_inputs(inputs)
+        is_batch = array.ndim == (3 if self.encoder == "events" else 2)
+        return (array if is_batch else array[None]), is_batch
+
+    def _flattened(self, name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        size = array.shape if array.ndim < 2 else (int(np.prod(array.shape[1:])),)
+        if size != (self.n_input,):
             raise ValueError(f"{name} must have shape ({self.n_input},) or "
                              f"(batch, {self.n_input}), not {array.shape}")
+        return array if array.ndim == 1 else array.reshape(len(array), self.n_input)
 
 
-def layer_bounds(layer: IntegerLayer, timesteps: int) -> tuple[int, int]:
-    """Extreme membranes that a layer would reach if it had the width for them."""
-    unbounded = IntegerLayer(layer.weights, layer.biases, layer.thresholds, layer.initial_membranes,
-                             layer.weight_width)
-    return layer_widths(unbounded, timesteps).membrane_range
-
-
-def _image_place(place: Sequence[int]) -> str:
-    return f"input {place[0]}" if len(place) == 1 else f"image {place[0]}, input {place[1]}"
+def _refuse(rule: str, array: npt.NDArray[Any], wrong: npt.NDArray[np.bool_],
+            axes: tuple[str, ...] = ("image", "input")) -> None:
+    """Raise ValueError about the first value that is wrong, if there is one."""
+    places = np.argwhere(wrong)
+    if len(places):
+        place = tuple(int(i) for i in places[0])
+        text = ", ".join(f"{axis} {i}" for axis, i in zip(axes[-len(place):], place, strict=True))
+        raise ValueError(f"{rule}, but {text} is {array[place]}")

@@ -19,6 +19,7 @@ from .network import (
     IntegerNetwork,
     check_integer,
 )
+from .synapses import Dense
 
 if TYPE_CHECKING:
     from .conversion.converted_snn import ConvertedSNN
@@ -179,7 +180,8 @@ def _quantize_layer(snn: "ConvertedSNN", index: int, weight_width: int, membrane
         n_input, timesteps, weight_width, None if output else membrane_width))
     thresholds = np.maximum(1, np.floor(scaled.scales + 0.5))
     layer = IntegerLayer(
-        _rounded(scaled.weights, scaled.scales, 2 ** (weight_width - 1) - 1).astype(np.int64),
+        (Dense(_rounded(scaled.weights, scaled.scales, 2 ** (weight_width - 1) - 1)
+               .astype(np.int64)),),
         np.floor(scaled.biases * scaled.scales + 0.5).astype(np.int64),
         thresholds.astype(np.int64),
         np.floor(snn.initial_membrane_fraction * thresholds).astype(np.int64),

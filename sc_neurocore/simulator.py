@@ -137,7 +137,7 @@ def run(network: IntegerNetwork, intensities: npt.ArrayLike,
     TypeError, ValueError
         If the intensities do not fit the network.
     """
-    checked = network.check_intensities(intensities)
+    checked = network.check_inputs(intensities)
     images = np.atleast_2d(checked)
     dtype = np.min_scalar_type(2**network.intensity_width)
     draws = encoder_draws(network).astype(dtype)
@@ -177,7 +177,7 @@ def accuracy(network: IntegerNetwork, intensities: npt.ArrayLike, labels: npt.Ar
     TypeError, ValueError
         If the images or labels do not fit the network or each other, or a seed is out of range.
     """
-    images, classes = network.check_intensities(intensities), np.asarray(labels)
+    images, classes = network.check_inputs(intensities), np.asarray(labels)
     if images.ndim != 2 or not len(images):
         raise ValueError(f"Intensities must be a batch of at least one image, not {images.shape}")
     if classes.dtype.kind not in "iu":

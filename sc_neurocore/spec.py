@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .network import MAXIMUM_FAN_IN, IntegerNetwork, check_integer
+from .synapses import Source
 
 
 def fold_count(things: int, lanes: int) -> int:
@@ -47,7 +48,16 @@ class AcceleratorSpec:
         return cls(tuple(min(lanes, layer.n_output) for layer in network.layers), beats)
 
     def check(self, network: IntegerNetwork) -> None:
-        """Raise ValueError unless this is a layout of ``network``."""
+        """Raise ValueError unless this is a layout of ``network``, and there is gateware for it."""
+        for name, value, built in (("Encoder", network.encoder, "lfsr"),
+                                   ("Schedule", network.schedule, "pipelined")):
+            if value != built:
+                raise ValueError(f"{name} must be {built} in hardware, not {value}; the golden "
+                                 "model and the simulator run it")
+        for index in range(len(network.layers)):
+            if network.sources(index) != (Source(index - 1),):
+                raise ValueError(f"Layer {index} must receive the layer before it alone, in "
+                                 "hardware; the golden model and the simulator run others")
         if len(self.lanes) != len(network.layers):
             raise ValueError(f"Lanes must be given for {len(network.layers)} layers, "
                              f"not for {len(self.lanes)}")

@@ -10,11 +10,9 @@ from sc_neurocore.network import (
     LFSR_SEED_FACTOR,
     IntegerLayer,
     IntegerNetwork,
-    layer_widths,
-    signed_width,
-    unsigned_width,
 )
 from sc_neurocore.spec import AcceleratorSpec
+from sc_neurocore.widths import layer_widths, signed_width, unsigned_width
 
 
 def layer(weights, biases=None, thresholds=4, initial=0, weight_width=8, membrane_width=None):
@@ -141,7 +139,7 @@ def test_output_layer_must_not_saturate():
 ])
 def test_intensities_are_checked(intensities, error, message):
     with pytest.raises(error) as caught:
-        network().check_intensities(intensities)
+        network().check_inputs(intensities)
     assert str(caught.value) == message
 
 

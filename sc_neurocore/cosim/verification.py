@@ -134,7 +134,7 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     """
     spec = spec or AcceleratorSpec.for_network(network)
     spec.check(network)
-    images = np.atleast_2d(network.check_intensities(intensities))
+    images, _ = network.check_batch(intensities)
     if not len(images):
         raise ValueError("Verification needs at least one image")
     expected = golden.trace(network, images, spec)

@@ -20,7 +20,7 @@ from .layers import (
     Neurons,
     check_integer,
 )
-from .synapses import INPUT, Source
+from .synapses import INPUT, Source, source_sizes
 from .widths import LayerWidths, layer_widths, signed_width, unsigned_width
 
 __all__ = ["MAXIMUM_FAN_IN", "MAXIMUM_PARAMETER", "IntegerArray", "IntegerLayer", "IntegerNetwork",
@@ -99,18 +99,15 @@ class IntegerNetwork:
     def _check_sources(self, index: int, layer: IntegerLayer) -> None:
         sizes = {INPUT: self.n_input, **{i: one.n_output for i, one
                                          in enumerate(self.layers[:index])}}
-        for source, synapses in zip(self.sources(index), layer.synapses, strict=True):
-            if source.layer not in sizes:
-                raise ValueError(f"Layer {index} must have earlier layers as its sources, "
-                                 f"not {source.layer}")
-            if source.max_pool is not None and self.schedule != "layer_by_layer":
-                raise ValueError(f"Layer {index} has a max pool, which is exact under the schedule "
-                                 f"layer_by_layer alone, not {self.schedule}")
-            size = source.size(sizes[source.layer])
+        sources = self.sources(index)
+        if any(source.max_pool for source in sources) and self.schedule != "layer_by_layer":
+            raise ValueError(f"Layer {index} has a max pool, which is exact under the schedule "
+                             f"layer_by_layer alone, not {self.schedule}")
+        expected = source_sizes(f"Sources of layer {index}", sources, sizes)
+        for source, synapses, size in zip(sources, layer.synapses, expected, strict=True):
             if synapses.n_input != size:
-                neurons = ("one for each input" if source.layer == INPUT
-                           else f"one for each neuron of layer {source.layer}")
-                raise ValueError(f"Layer {index} must have {size} inputs, {neurons}, "
+                neurons = "input" if source.layer == INPUT else f"neuron of layer {source.layer}"
+                raise ValueError(f"Layer {index} must have {size} inputs, one for each {neurons}, "
                                  f"not {synapses.n_input}")
 
     def _check_output_layer(self) -> None:

@@ -19,7 +19,6 @@ from .network import (
     IntegerNetwork,
     check_integer,
 )
-from .synapses import Dense
 
 if TYPE_CHECKING:
     from .conversion.converted_snn import ConvertedSNN
@@ -78,7 +77,7 @@ def quantize(snn: "ConvertedSNN", weight_width: int | Sequence[int] = 8, *,
                           1, MAXIMUM_TIMESTEPS)
     layers = tuple(_quantize_layer(snn, index, *widths, steps)[0]
                    for index, widths in enumerate(zip(weight_widths, membrane_widths, strict=True)))
-    return IntegerNetwork(layers, steps, intensity_width, encoder, seed)
+    return IntegerNetwork(layers, steps, intensity_width, encoder, seed, snn.schedule)
 
 
 def finest_scale(n_input: int, timesteps: int, weight_width: int,
@@ -105,7 +104,7 @@ def _one_a_layer(name: str, value: Any, default: tuple[Any, ...]) -> tuple[Any, 
 
 
 def _in_thresholds(name: str, values: FloatArray, thresholds: FloatArray) -> FloatArray:
-    """Divide (n_output, …) by (n_output,) thresholds, or say which value is beyond 2^31 − 1."""
+    """Divide (n, …) by (n,) thresholds, or say which value is beyond 2^31 − 1."""
     with np.errstate(over="ignore"):
         relative = (values.T / thresholds).T
     wrong = np.argwhere(np.abs(relative) > MAXIMUM_PARAMETER)
@@ -142,31 +141,53 @@ def _rounded(weights: FloatArray, scales: FloatArray, limit: int) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class _Scaled:
-    """A float layer in thresholds, and the integers that a threshold is divided into."""
+    """A float layer in thresholds, and the integers that a threshold is divided into.
 
-    weights: FloatArray         # (n_output, n_input)
+    A row of weights is that of a neuron, or of all neurons in a channel of a convolution.
+    """
+
+    rows: FloatArray            # (n_rows, weights of a row), those of all sources side by side
     biases: FloatArray          # (n_output,)
-    scales: FloatArray          # (n_output,)
-    float_scales: FloatArray    # (n_output,) integers that a 1 of the float network is divided into
+    scales: FloatArray          # (n_rows,)
+    float_scales: FloatArray    # (n_rows,) integers that a 1 of the float network is divided into
 
 
-def _scale_layer(snn: "ConvertedSNN", index: int, weight_width: int, finest: int) -> _Scaled:
-    values, bias = snn.weights[index], snn.biases[index]
-    thresholds = np.broadcast_to(snn.thresholds[index], len(values))
-    weights = _in_thresholds(f"Weight of layer {index}", values, thresholds)
+def _scale_layer(snn: "ConvertedSNN", index: int, weight_width: int, membrane_width: int | None,
+                 timesteps: int) -> _Scaled:
+    synapses, bias, output = snn.synapses(index), snn.biases[index], index == snn.n_layers - 1
+    rows = np.concatenate([one.rows for one in synapses], axis=1)
+    finest = finest_scale(rows.shape[1], timesteps, weight_width,
+                          None if output else membrane_width)
+    thresholds = _row_thresholds(snn, index)
+    weights = _in_thresholds(f"Weight of layer {index}", rows, thresholds)
+    positions = synapses[0].positions
     biases = _in_thresholds(f"Bias of layer {index}",
-                            np.zeros(len(values)) if bias is None else bias, thresholds)
+                            np.zeros(synapses[0].n_output) if bias is None else bias,
+                            np.repeat(thresholds, positions))
     limit = 2 ** (weight_width - 1) - 1
-    bounds = np.minimum(finest, np.floor(MAXIMUM_PARAMETER / np.maximum(1, np.abs(biases))))
-    if index < snn.n_layers - 1:
+    largest = np.abs(biases).reshape(-1, positions).max(axis=1)
+    bounds = np.minimum(finest, np.floor(MAXIMUM_PARAMETER / np.maximum(1, largest)))
+    if not output:
         scales = _best_scales(weights, limit, bounds, whole=True)
     else:
         if (thresholds != thresholds[0]).any():
             raise ValueError("The output layer must share one threshold, "
                              f"not {thresholds.min():g} to {thresholds.max():g}")
         shared = _best_scales(weights.reshape(1, -1), limit, bounds.min(keepdims=True), whole=False)
-        scales = np.repeat(shared, len(values))
+        scales = np.repeat(shared, len(rows))
     return _Scaled(weights, biases, scales, scales / thresholds)
+
+
+def _row_thresholds(snn: "ConvertedSNN", index: int) -> FloatArray:
+    """Threshold of each row of weights; ValueError where neurons that share a row differ in it."""
+    one = snn.synapses(index)[0]
+    thresholds = np.broadcast_to(snn.thresholds[index], one.n_output).reshape(-1, one.positions)
+    wrong = np.flatnonzero((thresholds != thresholds[:, :1]).any(axis=1))
+    if len(wrong):
+        raise ValueError(f"Layer {index}, channel {wrong[0]}, must share one threshold, as its "
+                         f"neurons share their weights, not {thresholds[wrong[0]].min():g} to "
+                         f"{thresholds[wrong[0]].max():g}")
+    return thresholds[:, 0]
 
 
 def _quantize_layer(snn: "ConvertedSNN", index: int, weight_width: int, membrane_width: int | None,
@@ -174,18 +195,19 @@ def _quantize_layer(snn: "ConvertedSNN", index: int, weight_width: int, membrane
     check_integer(f"Weight width of layer {index}", weight_width, 2, 16)
     if membrane_width is not None:
         check_integer(f"Membrane width of layer {index}", membrane_width, 2, 48)
-    n_input = snn.weights[index].shape[1]
-    output = index == snn.n_layers - 1
-    scaled = _scale_layer(snn, index, weight_width, finest_scale(
-        n_input, timesteps, weight_width, None if output else membrane_width))
-    thresholds = np.maximum(1, np.floor(scaled.scales + 0.5))
+    scaled = _scale_layer(snn, index, weight_width, membrane_width, timesteps)
+    rows = _rounded(scaled.rows, scaled.scales, 2 ** (weight_width - 1) - 1).astype(np.int64)
+    synapses = snn.synapses(index)
+    ends = np.cumsum([one.rows.shape[1] for one in synapses])
+    scales = np.repeat(scaled.scales, synapses[0].positions)
+    thresholds = np.maximum(1, np.floor(scales + 0.5))
     layer = IntegerLayer(
-        (Dense(_rounded(scaled.weights, scaled.scales, 2 ** (weight_width - 1) - 1)
-               .astype(np.int64)),),
-        np.floor(scaled.biases * scaled.scales + 0.5).astype(np.int64),
+        tuple(one.with_rows(part) for one, part
+              in zip(synapses, np.split(rows, ends[:-1], axis=1), strict=True)),
+        np.floor(scaled.biases * scales + 0.5).astype(np.int64),
         thresholds.astype(np.int64),
         np.floor(snn.initial_membrane_fraction * thresholds).astype(np.int64),
-        weight_width, membrane_width)
+        weight_width, membrane_width, snn.sources[index] if snn.sources else None)
     return layer, scaled
 
 
@@ -270,12 +292,13 @@ def _summarize_layer(snn: "ConvertedSNN", network: IntegerNetwork, index: int) -
             raise ValueError(f"Layer {index} is not quantized from the float network: "
                              f"its {name.replace('_', ' ')} differ")
     fraction = layer.weight_width - 1
-    rounded = _rounded(scaled.weights, scaled.scales, MAXIMUM_PARAMETER)
-    error = np.abs(layer.weights / scaled.scales[:, None] - scaled.weights)
+    rounded = _rounded(scaled.rows, scaled.scales, MAXIMUM_PARAMETER)
+    rows = np.concatenate([one.rows for one in layer.synapses], axis=1)
+    error = np.abs(rows / scaled.scales[:, None] - scaled.rows)
     return LayerSummary(
         layer.n_input, layer.n_output, f"Q1.{fraction}",
         f"UQ{max(0, widths.threshold - fraction)}.{fraction}",
         float(scaled.float_scales.min()), float(scaled.float_scales.max()),
         widths.weight, widths.bias, widths.threshold, widths.membrane, widths.accumulator,
         *widths.membrane_range, widths.saturates,
-        int(np.count_nonzero(rounded != layer.weights)), float(error.max()))
+        int(np.count_nonzero(rounded != rows)), float(error.max()))

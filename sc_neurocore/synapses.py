@@ -6,6 +6,7 @@ neurons are numbered as torch flattens them: channel, row, column. A convolution
 one of two dimensions and a single row.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -336,3 +337,17 @@ class Source:
             raise ValueError(f"Max pool must have {n_output} inputs, one for each neuron of its "
                              f"source, not {self.max_pool.n_input}")
         return self.max_pool.n_output
+
+
+def source_sizes(name: str, sources: Sequence[Source], sizes: Mapping[int, int]) -> list[int]:
+    """Inputs from each source, after its max pool; ``sizes`` are those of `INPUT` and layers.
+
+    Raises
+    ------
+    ValueError
+        If a source is not among them, or does not fit its max pool.
+    """
+    for source in sources:
+        if source.layer not in sizes:
+            raise ValueError(f"{name} must be the input or earlier layers, not {source.layer}")
+    return [source.size(sizes[source.layer]) for source in sources]

@@ -207,7 +207,7 @@ def test_lists_integers_booleans_and_tensors_are_images():
     ([0, 255], ValueError, r"x\[1\] must be in \[0, 1\], not 255"),
     ([0.5], ValueError, r"x must have shape \(2,\) or \(batch, 2\), not \(1,\)"),
     (np.zeros((3, 3)), ValueError, r"not \(3, 3\)"),
-    (np.zeros((1, 1, 2)), ValueError, r"not \(1, 1, 2\)"),
+    (np.zeros((1, 1, 1)), ValueError, r"not \(1, 1, 1\)"),
     (0.5, ValueError, r"not \(\)"),
     ([], ValueError, r"not \(0,\)"),
     (["a", "b"], TypeError, "x must be an array of real numbers, not <U1"),

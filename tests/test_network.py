@@ -83,8 +83,11 @@ def test_layer_refuses_weights(weights, error, message):
     ({"intensity_width": 17}, ValueError, "Intensity width must be in range(1, 17), not 17"),
     ({"seed": 0}, ValueError, "Seed must be in range(1, 4294967296), not 0"),
     ({"seed": 2**32}, ValueError, "Seed must be in range(1, 4294967296), not 4294967296"),
-    ({"encoder": "poisson"}, ValueError, "Encoder must be one of lfsr, not 'poisson'"),
-    ({"schedule": "layers"}, ValueError, "Schedule must be one of pipelined, not 'layers'"),
+    ({"encoder": "poisson"}, ValueError,
+     "Encoder must be one of lfsr, low_discrepancy, direct, events, "
+     "not 'poisson'"),
+    ({"schedule": "layers"}, ValueError, "Schedule must be one of pipelined, layer_by_layer, "
+     "not 'layers'"),
 ])
 def test_network_refuses_with_rule_and_value(options, error, message):
     with pytest.raises(error) as caught:
@@ -135,7 +138,7 @@ def test_output_layer_must_not_saturate():
     ([0.5, 0.5], TypeError, "Intensities must be integers, not float64; "
                             "IntegerNetwork.intensities() makes them from images in [0, 1]"),
     ([0], ValueError, "Intensities must have shape (2,) or (batch, 2), not (1,)"),
-    ([[[0, 0]]], ValueError, "Intensities must have shape (2,) or (batch, 2), not (1, 1, 2)"),
+    ([[[0]]], ValueError, "Intensities must have shape (2,) or (batch, 2), not (1, 1, 1)"),
 ])
 def test_intensities_are_checked(intensities, error, message):
     with pytest.raises(error) as caught:

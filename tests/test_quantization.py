@@ -271,7 +271,9 @@ def test_options_reach_the_network():
     ({"membrane_width": [8, 9]}, ValueError,
      "Initial membrane in 9 bits of neuron 0 must be in range(0, 256), not 317"),
     ({"timesteps": 5000}, ValueError, "Timesteps must be in range(1, 4097), not 5000"),
-    ({"encoder": "poisson"}, ValueError, "Encoder must be one of lfsr, not 'poisson'"),
+    ({"encoder": "poisson"}, ValueError,
+     "Encoder must be one of lfsr, low_discrepancy, direct, events, "
+     "not 'poisson'"),
 ])
 def test_options_are_checked(options, error, message):
     snn = ConvertedSNN([np.eye(2), np.eye(2) * 0.2], [None, None], [1.0, 1.0],

@@ -222,7 +222,8 @@ def test_one_kind_of_network_is_not_the_other(file, tmp_path):
     ({"timesteps": 25.0}, "Timesteps must be an integer, not 25.0"),
     ({"timesteps": 10**9}, "Timesteps must be in range(1, 4097), not 1000000000"),
     ({"timesteps": True}, "Timesteps must be an integer, not True"),
-    ({"encoder": ["lfsr"]}, "Encoder must be one of lfsr, not ['lfsr']"),
+    ({"encoder": ["lfsr"]}, "Encoder must be one of lfsr, low_discrepancy, direct, events, "
+     "not ['lfsr']"),
     ({"weight_widths": 8}, "weight_widths must be a list with one entry a layer, not 8"),
     ({"weight_widths": []}, "membrane_widths must have 0 entries, not 2"),
     ({"weight_widths": [8, 12, 8], "membrane_widths": [14, 14, 14]},

@@ -10,6 +10,7 @@ import pytest
 
 from sc_neurocore import golden
 from sc_neurocore.network import LFSR_TAPS, LFSR_WIDTH, IntegerLayer, IntegerNetwork
+from sc_neurocore.synapses import Convolution, Dense, MaxPool, Source
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "number-format.md").read_text(encoding="utf-8")
 
@@ -257,3 +258,145 @@ def test_images_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"^Intensities must have shape \(6,\) or \(batch, 6\), "
                                          r"not \(7,\)$"):
         golden.run(random_network(1), [0] * 7)
+
+
+# Encoders, schedules and connections
+
+def two_inputs(**options):
+    """2-2 by hand: weights [[3, −2], [1, 4]], biases [1, −1], thresholds 4, initial membranes 2."""
+    one = IntegerLayer(np.array([[3, -2], [1, 4]]), np.array([1, -1]), np.array([4, 4]),
+                       np.array([2, 2]))
+    return IntegerNetwork((one,), 4, **options)
+
+
+def test_low_discrepancy_by_hand():
+    """T = 4: phases are bits of t ⊕ j in reverse, input 0: 0, 2, 1, 3, input 1: 2, 0, 3, 1.
+
+    128 has the limit 129, 129/256 · 4 = 2.02: phases 0 and 1. 64: phase 0 alone.
+    """
+    network = two_inputs(encoder="low_discrepancy")
+    assert golden.encode(network, np.array([128, 64])).tolist() == [[1, 0], [0, 1], [1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 8, 64, 512])
+def test_low_discrepancy_counts_to_half_a_spike(timesteps):
+    network = IntegerNetwork((IntegerLayer(np.ones((1, 256), int), [0], [1], [0]),), timesteps,
+                             encoder="low_discrepancy")
+    intensities = np.arange(256)
+    counts = golden.encode(network, intensities).sum(axis=0)
+    limits = intensities + intensities // 128
+    assert (np.abs(counts - limits * timesteps / 256) <= 0.5).all()
+    assert counts[0] == 0
+    assert counts[255] == timesteps
+
+
+def test_direct_input_by_hand():
+    """Intensities 128 and 64 of 255 are a current: 3 · 128 − 2 · 64 + 255 = 511 each timestep."""
+    traced = golden.trace(two_inputs(encoder="direct"), [128, 64])
+    assert traced.trace.membranes[0][0].tolist() == [
+        [510 + 511 - 1020, 510 + 129], [1 + 511, 510 + 258], [512 + 511 - 1020, 510 + 387],
+        [3 + 511, 510 + 516 - 1020]]
+    assert traced.counts.tolist() == [[2, 1]]
+    assert traced.currents.tolist() == [[4 * 511, 4 * 129]]
+    assert not traced.trace.input_spikes.any()
+
+
+def test_events_are_taken_as_they_come():
+    spikes = np.array([[0, 1], [1, 1], [0, 0], [0, 0]])     # those of the example in the docs
+    traced = golden.trace(two_inputs(encoder="events"), spikes)
+    assert traced.currents.tolist() == [[3, 5]]
+    assert golden.run(two_inputs(), [128, 64]).currents.tolist() == [3, 5]
+    assert np.array_equal(traced.trace.input_spikes[0], spikes.astype(bool))
+
+
+def test_layer_by_layer_by_hand():
+    """The same events, membranes 2 + 3 = 5 and 2 + 5 = 7: one spike each, in the first timestep."""
+    traced = golden.trace(two_inputs(encoder="events", schedule="layer_by_layer"),
+                          [[0, 1], [1, 1], [0, 0], [0, 0]])
+    assert traced.trace.spikes[0][0].tolist() == [[True, True], *[[False, False]] * 3]
+    assert traced.trace.membranes[0][0].tolist() == [[1, 3]] * 4
+    assert traced.currents.tolist() == [[3, 5]]
+
+
+@pytest.mark.parametrize(("drive", "count", "left"), [(-7, 0, -5), (1, 0, 3), (2, 1, 0), (5, 1, 3),
+                                                      (6, 2, 0), (14, 4, 0), (30, 4, 16)])
+def test_layer_by_layer_counts_thresholds_up_to_one_a_timestep(drive, count, left):
+    one = IntegerLayer(np.array([[drive]]), [0], [4], [2])
+    inputs = np.array([[0], [1], [0], [0]])
+    spikes, membranes = golden.integrate_and_fire(one, inputs, "layer_by_layer")
+    assert spikes[:, 0].tolist() == [True] * count + [False] * (4 - count)
+    assert membranes[-1].tolist() == [left]
+
+
+def small_image_network(schedule="pipelined", **options):
+    """4 × 4 pixels: convolution of 2 channels, then one layer with a residual connection."""
+    random = np.random.default_rng(5)
+    first = Convolution(random.integers(-5, 9, (2, 1, 3, 3)), (1, 4, 4), padding=(1, 1))
+    second = Convolution(random.integers(-5, 6, (2, 2, 3, 3)), (2, 4, 4), padding=(1, 1))
+    identity = Convolution(np.full((2, 1, 1, 1), 7), (2, 4, 4), groups=2)
+    layers = [
+        IntegerLayer((first,), np.ones(32, int), np.full(32, 9), np.full(32, 4)),
+        IntegerLayer((second,), np.zeros(32, int), np.full(32, 7), np.full(32, 3)),
+        IntegerLayer((identity, identity), np.zeros(32, int), np.full(32, 8), np.full(32, 4),
+                     sources=(Source(1), Source(0))),
+        IntegerLayer(random.integers(-9, 9, (3, 32)), np.zeros(3, int), np.full(3, 9),
+                     np.zeros(3, int))]
+    return IntegerNetwork(tuple(layers), 6, schedule=schedule, **options)
+
+
+@pytest.mark.parametrize("encoder", ["lfsr", "low_discrepancy", "direct"])
+@pytest.mark.parametrize("schedule", ["pipelined", "layer_by_layer"])
+def test_convolutions_and_residuals_are_their_matrices(encoder, schedule):
+    network = small_image_network(schedule, encoder=encoder)
+    flat = replace(network, layers=tuple(
+        replace(layer, synapses=tuple(Dense(one.matrix()) for one in layer.synapses))
+        for layer in network.layers))
+    images = np.random.default_rng(6).integers(0, 256, (3, 16))
+    one, other = golden.trace(network, images), golden.trace(flat, images)
+    for a, b in zip(one.trace.membranes, other.trace.membranes, strict=True):
+        assert np.array_equal(a, b)
+    assert one.trace.spikes[2].any()
+    assert len(np.unique(one.currents)) > 1
+
+
+def test_a_residual_connection_adds_the_spikes_of_both():
+    network = small_image_network()
+    traced = golden.trace(network, np.full((1, 16), 200)).trace
+    added = 7 * (traced.spikes[0][0].astype(int) + traced.spikes[1][0])
+    spikes, _ = golden.integrate_and_fire(
+        IntegerLayer(np.eye(32, dtype=int), np.zeros(32, int), np.full(32, 8), np.full(32, 4)),
+        added)
+    assert np.array_equal(spikes, traced.spikes[2][0])
+
+
+def test_max_pool_passes_on_the_largest_count():
+    first = IntegerLayer((Convolution(np.full((1, 1, 1, 1), 8), (1, 2, 2)),), np.zeros(4, int),
+                         np.full(4, 8), np.zeros(4, int))
+    second = IntegerLayer(np.array([[3]]), [0], [100], [0],
+                          sources=(Source(0, MaxPool((1, 2, 2), (2, 2), (2, 2))),))
+    network = IntegerNetwork((first, second), 8, schedule="layer_by_layer", encoder="direct")
+    result = golden.trace(network, [0, 64, 191, 100])
+    counts = result.trace.spikes[0][0].sum(axis=0)
+    assert counts.tolist() == [0, 2, 5, 3]          # floor(8 · i / 255)
+    assert result.currents.tolist() == [[3 * 5]]
+    with pytest.raises(ValueError, match="Layer 1 has a max pool, which is exact under"):
+        replace(network, schedule="pipelined")
+
+
+@pytest.mark.parametrize("encoder", ["lfsr", "low_discrepancy", "direct"])
+@pytest.mark.parametrize("schedule", ["pipelined", "layer_by_layer"])
+def test_no_membrane_leaves_the_widths(encoder, schedule):
+    network = small_image_network(schedule, encoder=encoder)
+    for image in (np.zeros(16, int), np.full(16, 255), np.arange(16) * 17):
+        traced = golden.trace(network, image).trace
+        for widths, membranes in zip(network.widths, traced.membranes, strict=True):
+            low, high = widths.membrane_range
+            assert low <= membranes.min() <= membranes.max() <= high
+
+
+def test_spikes_from_outside_are_checked():
+    network = two_inputs(encoder="events")
+    with pytest.raises(ValueError, match=r"Spikes must have shape \(4, 2\) or \(batch, 4, 2\)"):
+        golden.run(network, [[0, 1]])
+    with pytest.raises(ValueError, match=r"Spikes must be in range\(2\), but timestep 1, input 0"):
+        golden.run(network, [[0, 1], [2, 0], [0, 0], [0, 0]])

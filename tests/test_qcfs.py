@@ -1,4 +1,5 @@
 import copy
+import operator
 
 import numpy as np
 import pytest
@@ -122,11 +123,13 @@ class Residual(nn.Module):
 
 def test_relus_are_replaced_in_place_at_every_depth():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.ReLU6(), nn.Tanh()),
+                          nn.Hardtanh(), nn.Hardtanh(0, 2),
                           Residual(nn.ReLU()))
     assert replace_relu_with_qcfs(model, T=4, theta=0.5) is model
     assert not [m for m in model.modules() if isinstance(m, nn.ReLU | nn.ReLU6)]
     replaced = [m for m in model.modules() if isinstance(m, QCFSActivation)]
-    assert [(m.T, m.theta.item(), m.theta.requires_grad) for m in replaced] == [(4, 0.5, True)] * 3
+    assert [(m.T, m.theta.item(), m.theta.requires_grad) for m in replaced] == [(4, 0.5, True)] * 4
+    assert isinstance(model[3], nn.Hardtanh)
     assert isinstance(model[2][1], nn.Tanh)
     assert model(torch.tensor([[9.0, 9.0]])).max() <= 0.5
 
@@ -168,3 +171,188 @@ def test_a_neuron_counts_what_the_activation_computes():
         counts = convert(model).run([1.0])
         expected = model(torch.ones(1)).detach().numpy()
         np.testing.assert_allclose(counts * 1.5 / T, expected, rtol=1e-6)
+
+
+def test_theta_stays_positive_whatever_an_optimizer_does_and_can_grow_again():
+    activation = QCFSActivation(T=4, theta=0.5, learn_theta=True)
+    x = torch.rand(100, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(activation.parameters(), lr=1000)
+    activation(x).sum().backward()
+    optimizer.step()
+    assert next(activation.parameters()).item() < 0
+    assert activation.state_dict()["theta"].item() == activation.theta.item() == 2**-10
+    assert activation(x).max().item() == 2**-10
+    optimizer = torch.optim.Adam(activation.parameters(), lr=0.02)
+    for _ in range(100):
+        optimizer.zero_grad()
+        (activation(x) - x).square().mean().backward()
+        optimizer.step()
+    assert 0.7 < activation.theta.item() < 1.1
+
+
+def test_a_theta_that_is_nan_stays_so():
+    activation = QCFSActivation(learn_theta=True)
+    activation.theta.data.fill_(torch.nan)
+    assert activation.theta.isnan()
+
+
+def relu_network(*relus):
+    torch.manual_seed(0)
+    widths = [20] + [30] * len(relus)
+    layers = [module for n, relu in zip(widths, relus, strict=False)
+              for module in (nn.Linear(n, 30), relu)]
+    with torch.no_grad():
+        layers[0].weight *= 8  # activations far above 1
+    return nn.Sequential(*layers, nn.Linear(30, 3))
+
+
+IMAGES = np.random.default_rng(0).random((600, 20))
+
+
+def thetas(model):
+    return [m.theta.item() for m in model.modules() if isinstance(m, QCFSActivation)]
+
+
+@pytest.mark.parametrize("T", [2, 8])
+def test_calibration_finds_the_theta_of_least_squared_error(T):
+    model = relu_network(nn.ReLU(), nn.ReLU())
+    x = torch.tensor(IMAGES).float()
+    activations = [model[:n](x).detach().numpy() for n in (2, 4)]
+    replace_relu_with_qcfs(model, T, calibration_data=IMAGES)
+    for values, theta in zip(activations, thetas(model), strict=True):
+        def error(theta, values=values):
+            return np.square(levels(values, T, theta) - values).mean()
+        others = values.max() * np.linspace(0.02, 1.2, 300)
+        assert error(theta) <= 1.001 * min(error(other) for other in others)
+        assert error(theta) < error(1.0) / 2
+        assert error(theta) < error(values.max())
+
+
+def test_calibration_brings_outputs_near_those_of_the_relu_network():
+    x = torch.tensor(IMAGES).float()
+    original = relu_network(nn.ReLU(), nn.ReLU())
+    without, calibrated = (
+        replace_relu_with_qcfs(copy.deepcopy(original), T=8, calibration_data=data)
+        for data in (None, IMAGES[:100]))
+    loss = nn.functional.mse_loss
+    assert loss(calibrated(x), original(x)) < loss(without(x), original(x)) / 4
+
+
+def test_theta_can_be_a_percentile_of_the_positive_activations():
+    model = relu_network(nn.ReLU())
+    values = model[:2](torch.tensor(IMAGES).float()).detach().numpy()
+    replace_relu_with_qcfs(model, calibration_data=torch.tensor(IMAGES), percentile=90)
+    assert thetas(model) == [pytest.approx(np.percentile(values[values > 0], 90), rel=1e-6)]
+
+
+def test_calibration_of_a_relu6_a_shared_and_a_silent_relu():
+    shared = nn.ReLU()
+    model = relu_network(nn.ReLU6(), shared, shared, nn.ReLU())
+    with torch.no_grad():
+        model[0].weight.mul_(10)
+        model[6].bias.fill_(-1000)
+    x = torch.tensor(IMAGES).float()
+    largest = max(model[:n](x).max().item() for n in (4, 6))
+    replace_relu_with_qcfs(model, T=2, theta=0.25, calibration_data=IMAGES, percentile=100)
+    assert thetas(model) == [6, pytest.approx(largest, rel=1e-6), 0.25]
+
+
+def test_calibration_leaves_modes_and_hooks_as_they_were():
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Dropout(), nn.Linear(20, 5), relu, nn.BatchNorm1d(5))
+    model[3].eval()
+    before = copy.deepcopy(model[3].state_dict())
+    replace_relu_with_qcfs(model, calibration_data=IMAGES)
+    assert [m.training for m in model] == [True, True, True, False]
+    assert not relu._forward_hooks
+    torch.testing.assert_close(model[3].state_dict(), before)
+
+
+@pytest.mark.parametrize(("parameters", "error", "message"), [
+    ({"calibration_data": [[2.0] * 20]}, ValueError, r"calibration_data\[0, 0\] must be in \[0, 1"),
+    ({"calibration_data": np.zeros((0, 20))}, ValueError, r"must have shape \(n, ...\) with n at"),
+    ({"calibration_data": "x"}, TypeError, "calibration_data must be an array of real numbers"),
+    ({"calibration_data": IMAGES, "percentile": 0}, ValueError, "percentile must be in"),
+    ({"calibration_data": IMAGES, "percentile": "9"}, TypeError, "percentile must be a real"),
+    ({"percentile": 99}, ValueError, "percentile needs calibration_data"),
+])
+def test_wrong_calibration_is_refused_and_nothing_replaced(parameters, error, message):
+    model = relu_network(nn.ReLU())
+    with pytest.raises(error, match=message):
+        replace_relu_with_qcfs(model, **parameters)
+    assert isinstance(model[1], nn.ReLU)
+
+
+class Functional(nn.Module):
+    """A ReLU in every way to write it, and a module with the name of a node."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.relu, self.relu_1 = nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 20)
+
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        x = torch.relu(self.relu_1(x) - 0.1)
+        x = nn.functional.relu(0.2 - x) + nn.functional.relu6(input=9 * x - 1)
+        x = nn.functional.dropout(x, 0.4, self.training)
+        x = torch.clamp(x - 0.1, 0) + x.clip(min=0, max=0.5) + nn.functional.hardtanh(x, 0, 0.6)
+        return (x - 1).relu().clamp(-1)
+
+
+def test_functional_relus_become_modules_of_a_graph_module():
+    model = Functional().train()
+    x = torch.tensor(IMAGES).float()
+    replaced = replace_relu_with_qcfs(model, T=4000, calibration_data=IMAGES, percentile=100)
+    assert isinstance(replaced, torch.fx.GraphModule)
+    assert len(thetas(replaced)) == 8
+    assert [node.target for node in replaced.graph.nodes if node.op == "call_method"] == ["clamp"]
+    assert {node.target for node in replaced.graph.nodes if node.op == "call_function"} == {
+        operator.add, operator.sub, operator.mul}
+    assert [type(m) for m in model.children()] == [nn.Linear, nn.ReLU, nn.Linear]
+    assert replaced.first.weight is model.first.weight
+    assert set(model.state_dict()) < set(replaced.state_dict())
+    torch.testing.assert_close(replaced.eval()(x), model.eval()(x), rtol=0, atol=2e-2)
+
+
+def test_functional_dropout_follows_the_mode_of_the_graph_module():
+    replaced = replace_relu_with_qcfs(Functional().eval(), calibration_data=IMAGES)
+    assert not any(m.training for m in replaced.modules())
+    x = torch.tensor(IMAGES).float()
+    assert torch.equal(replaced(x), replaced(x))
+    replaced.train()
+    assert not torch.equal(replaced(x), replaced(x))
+
+
+def test_what_came_after_a_relu_in_place_still_sees_its_result():
+    class InPlace(nn.Module):
+        def forward(self, x):
+            x = x - 0.5
+            y = nn.functional.relu(x, inplace=True)
+            torch.relu_(y)
+            return x + y
+
+    x = torch.tensor(IMAGES)
+    replaced = replace_relu_with_qcfs(InPlace(), T=1000)
+    torch.testing.assert_close(replaced(x), InPlace()(x), rtol=0, atol=2e-3)
+
+
+def test_a_model_whose_functions_cannot_be_found_is_refused_by_its_line():
+    class Branching(nn.Module):
+        def forward(self, x):
+            return torch.relu(x) if x.sum() > 0 else x
+
+    with pytest.raises(ValueError, match=r"can trace, but in test_qcfs.py, line \d+, forward: "):
+        replace_relu_with_qcfs(Branching())
+
+
+@pytest.mark.parametrize(("functions", "message"), [
+    (lambda x, training: torch.relu(torch.dropout(x, 0.5, training)), "dropout in its forward"),
+    (lambda x, training: torch.relu(x) if training else x, "self.training decides"),
+])
+def test_a_graph_module_that_would_lose_its_mode_is_refused(functions, message):
+    class Model(nn.Module):
+        def forward(self, x):
+            return functions(torch.relu(x), self.training)
+
+    with pytest.raises(ValueError, match=f"same in training and evaluation.*{message}"):
+        replace_relu_with_qcfs(Model())

@@ -1,11 +1,15 @@
-"""A small reference training loop: the multilayer perceptron of the demo, in seconds on a CPU."""
+"""A small reference training loop: the multilayer perceptron of the demo, in seconds on a CPU.
 
+It serves to fine-tune any model, too; `sc_neurocore.conversion.finetuning` says for what.
+"""
+
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-from sc_neurocore.conversion.converted_snn import check_at_least, real_array, unit_array
+from sc_neurocore.conversion.checks import check_at_least, check_real, real_array, unit_array
 from sc_neurocore.extras import require
 
 try:
@@ -15,7 +19,7 @@ except ModuleNotFoundError:
     require("torch", "convert")
     raise
 
-__all__ = ["train_mlp"]
+__all__ = ["finetune", "train_mlp"]
 
 BATCH = 64
 LEARNING_RATE = 8e-3
@@ -63,8 +67,58 @@ def train_mlp(images: Any, labels: Any, hidden: Sequence[int] = (64, 32), epochs
     spike_samples = check_at_least("spike_samples", spike_samples, 0)
     generator = torch.Generator().manual_seed(check_at_least("seed", seed, 0))
     model = _mlp([x.shape[1], *widths, int(y.max()) + 1], generator)
-    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE,
+    _fit(model, x, y, epochs, LEARNING_RATE, spike_samples, generator)
+    return model.eval()
+
+
+def finetune(model: nn.Module, images: Any, labels: Any, epochs: int = 3,
+             learning_rate: float = 1e-3, seed: int = 0, spike_samples: int = 0) -> nn.Module:
+    """Train a model for a few epochs more, in place, as `train_mlp` does.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A classifier, for instance one whose weights `fake_quantize` has rounded.
+    images : (n, ...) reals in [0, 1]
+        As the model takes them.
+    labels : (n,) integers, at least 0
+    epochs, spike_samples
+        As for `train_mlp`.
+    learning_rate : float
+        Greatest rate of the one-cycle schedule, greater than 0.
+    seed : int
+        Of the order of the images, the spikes, and dropout. The same seed gives the same network on
+        the same machine, and torch's global random state is not touched.
+
+    Returns
+    -------
+    nn.Module
+        ``model`` itself, in evaluation mode.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter has the wrong kind, shape or range.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be an nn.Module, not {type(model).__name__}")
+    x, y = _examples(images, labels, flat=False)
+    epochs = check_at_least("epochs", epochs, 1)
+    spike_samples = check_at_least("spike_samples", spike_samples, 0)
+    if not 0 < check_real("learning_rate", learning_rate) < math.inf:
+        raise ValueError(f"learning_rate must be greater than 0 and finite, not {learning_rate}")
+    generator = torch.Generator().manual_seed(check_at_least("seed", seed, 0))
+    x = x.to(next(model.parameters()).dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)  # what dropout draws from
+        _fit(model.train(), x, y, epochs, learning_rate, spike_samples, generator)
+    return model.eval()
+
+
+def _fit(model: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int, learning_rate: float,
+         spike_samples: int, generator: torch.Generator) -> None:
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate,
                                                    total_steps=epochs * -(-len(x) // BATCH))
     with _one_thread():
         for _ in range(epochs):
@@ -74,7 +128,6 @@ def train_mlp(images: Any, labels: Any, hidden: Sequence[int] = (64, 32), epochs
                 nn.functional.cross_entropy(model(inputs), y[places]).backward()
                 optimizer.step()
                 schedule.step()
-    return model.eval()
 
 
 @contextmanager
@@ -88,12 +141,12 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _examples(images: Any, labels: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def _examples(images: Any, labels: Any, flat: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
     x = torch.from_numpy(unit_array("images", images)).to(torch.float32)
     y = torch.from_numpy(real_array("labels", labels, "iu")).to(torch.int64)
-    if x.ndim != 2 or x.numel() == 0:
-        raise ValueError(f"images must have shape (n, n_input), both at least 1, "
-                         f"not {tuple(x.shape)}")
+    if x.ndim < 2 or (flat and x.ndim > 2) or x.numel() == 0:
+        shape = "(n, n_input), both" if flat else "(n, ...), all"
+        raise ValueError(f"images must have shape {shape} at least 1, not {tuple(x.shape)}")
     if y.shape != x.shape[:1]:
         raise ValueError(f"labels must have shape ({len(x)},), one for each image, "
                          f"not {tuple(y.shape)}")

@@ -1,8 +1,9 @@
 """Convert a trained torch network to a rate-coded spiking one.
 
-A rectified neuron's activation is a spiking neuron's rate, in units of its layer's scale λ: with
-inputs in [0, 1] (λ = 1), layer l fires at a rate of activation / λ_l if its weights are
-W_l · λ_{l−1}/λ_l, its biases b_l/λ_l and its threshold 1.
+A rectified neuron's activation is a spiking neuron's rate, in units of its scale λ: with inputs in
+[0, 1] (λ = 1), a layer fires at a rate of activation / λ if its weights are W · λ_source / λ, its
+biases b / λ and its threshold 1. Where branches of a residual network meet, each weight has the λ
+of the branch that it comes from, so that all count in the same units.
 
 References
 ----------
@@ -11,16 +12,18 @@ threshold balancing", IJCNN: λ is the greatest activation.
 Rueckauer et al. 2017, "Conversion of continuous-valued deep networks to efficient event-driven
 networks for image classification", Frontiers in Neuroscience 11:682: λ is a high percentile, and
 biases and batch normalization are converted along.
+Li et al. 2021, "A free lunch from ANN: towards efficient, accurate spiking neural networks
+calibration", ICML: λ is what loses least in so many timesteps.
+Hu et al. 2021, "Spiking deep residual networks", IEEE TNNLS 34:5200: residual blocks.
 Bu et al. 2022, "Optimal ANN-SNN conversion for high-accuracy and ultra-low-latency spiking neural
 networks", ICLR: λ is the trained threshold θ, and membranes start at θ/2.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
-import numpy as np
-
+from sc_neurocore.conversion.ann import AnnGraph, AnnLayer
 from sc_neurocore.conversion.converted_snn import (
     ConvertedSNN,
     FloatArray,
@@ -28,8 +31,12 @@ from sc_neurocore.conversion.converted_snn import (
     check_real,
     unit_array,
 )
-from sc_neurocore.conversion.qcfs import QCFSActivation, replace_relu_with_qcfs
+from sc_neurocore.conversion.graph import TracedModel
+from sc_neurocore.conversion.qcfs import replace_relu_with_qcfs
+from sc_neurocore.conversion.scales import Balancing
 from sc_neurocore.extras import require
+from sc_neurocore.network import SCHEDULES
+from sc_neurocore.synapses import INPUT, Dense, Source, Synapses
 
 try:
     import torch
@@ -38,25 +45,25 @@ except ModuleNotFoundError:
     require("torch", "convert")
     raise
 
-__all__ = ["ConvertedSNN", "convert", "replace_relu_with_qcfs"]
+__all__ = ["ConvertedSNN", "convert", "replace_relu_with_qcfs", "scaled_network"]
 
-_AFFINE = (nn.Linear, nn.BatchNorm1d)
-_ACTIVATIONS = (nn.ReLU, nn.ReLU6, QCFSActivation)
-_TRANSPARENT = (nn.Dropout, nn.Identity, nn.Flatten)
-_SUPPORTED = {*_AFFINE, *_ACTIVATIONS, *_TRANSPARENT}
 _DEFAULT_T = 16
 
 
 def convert(model: nn.Module, calibration_data: Any = None, T: int | None = None,
-            percentile: float = 99.9) -> ConvertedSNN:
+            percentile: float = 99.9, *, scale: str = "percentile", per_channel: bool = False,
+            initial_membrane_fraction: float | None = None, schedule: str = "pipelined",
+            input_shape: Sequence[int] | None = None) -> ConvertedSNN:
     """Convert a trained network to a spiking one, its scales calibrated on data.
 
-    ``model`` is a Sequential, nested or not, of Linear, BatchNorm1d, ReLU, ReLU6, QCFSActivation,
-    Dropout, Identity and Flatten, or a single Linear. It is read and never run or changed. Its
+    ``model`` is made of Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6,
+    QCFSActivation, AvgPool, AdaptiveAvgPool, MaxPool, Flatten, Dropout and Identity, as modules,
+    functions or methods, in any order, and of sums of their results, as in residual networks. Its
+    forward pass is traced with torch.fx: it must not decide by values. It is never changed. Its
     meaning is that of ``model.eval()``: batch normalization is folded with its running statistics
-    and dropout does nothing. Linear layers without an activation between them become one. An
-    activation at the end of the model makes its outputs spike counts; the class is still that of
-    the largest logit, also where a ReLU would have made all of them 0.
+    and dropout does nothing. All that lies between two activations becomes the synapses of one
+    layer, exactly. An activation at the end of the model makes its outputs spike counts; the class
+    is still that of the largest logit, also where a ReLU would have made all of them 0.
 
     The scale λ of a layer is
 
@@ -69,272 +76,155 @@ def convert(model: nn.Module, calibration_data: Any = None, T: int | None = None
     Parameters
     ----------
     model : nn.Module
-    calibration_data : (n, n_input) reals in [0, 1], optional
-        Some of the training images, as a tensor or an array; (n, ...) if ``model`` begins with
-        Flatten. Without them, the rate of a ReLU whose activation is above 1 saturates.
+    calibration_data : (n, …) reals in [0, 1], optional
+        Some of the training images, as a tensor or an array, of the shape that the model takes; or
+        (n, n_input), which is reshaped to ``input_shape``. Without them, the rate of a ReLU whose
+        activation is above 1 saturates.
     T : int, optional
-        Timesteps, at least 1. By default those of the QCFS layers, otherwise 16.
+        Timesteps, at least 1. By default those of the QCFS layers, otherwise 16. If it is given,
+        the QCFS layers may have been trained with any T, or several: each keeps its θ, which now
+        makes T steps, and the accuracy of T = 1, 2, … of them is for the user to find out.
     percentile : float in (0, 100]
-        100 is the greatest activation (Diehl et al. 2015); a little less leaves out the outliers,
-        which make every other rate small (Rueckauer et al. 2017).
+        A little less than 100 leaves out the outliers, which make every other rate small (Rueckauer
+        et al. 2017).
+    scale : "percentile", "max" or "mse"
+        ``max`` is the greatest activation (Diehl et al. 2015). ``mse`` is the λ for which
+        clip(⌊a · T/λ + initial membrane⌋, 0, T) · λ/T has the least squared error from the
+        activations a (Li et al. 2021); logits have the percentile.
+    per_channel : bool
+        A λ for each neuron of a dense layer and each channel of a convolution; one that is never
+        active has that of its layer. The output layer always shares one.
+    initial_membrane_fraction : float in [0, 1), optional
+        By default 0.5 if there is a QCFS layer, otherwise 0.
+    schedule : "pipelined" or "layer_by_layer"
+        See `ConvertedSNN`. Max-pooling is exact under layer_by_layer and refused otherwise.
+    input_shape : sequence of int, optional
+        Of one image as the model takes it, such as (1, 28, 28); by default that of the calibration
+        data, or what a Linear at the beginning takes.
 
     Returns
     -------
     ConvertedSNN
-        With thresholds 1, and membranes that start at 0.5 if there is a QCFS layer, otherwise at 0.
+        With thresholds 1.
 
     Raises
     ------
     TypeError
         If a parameter is of the wrong kind.
     ValueError
-        If the model has no Linear or holds something that can't be converted, or if a value is out
-        of range. The message names the layers by their paths.
+        If the model has no weights or holds something that can't be converted, or if a value is out
+        of range. The message names all such modules by their paths.
     """
+    Balancing(scale, percentile, per_channel)
+    graph, images, timesteps = read_model(model, calibration_data, T, schedule, input_shape)
+    initial = _initial_membrane(graph, initial_membrane_fraction)
+    balancing = Balancing(scale, percentile, per_channel, timesteps, initial)
+    return scaled_network(graph, balancing.scales(graph, images), timesteps, initial, schedule)
+
+
+def read_model(model: nn.Module, calibration_data: Any, T: int | None, schedule: str,
+               input_shape: Sequence[int] | None) -> tuple[AnnGraph, FloatArray | None, int]:
+    """Layers of the model, calibration images (n, …) if there are, timesteps; as of `convert`."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, not {type(model).__name__}")
     if T is not None:
         T = check_at_least("T", T, 1)
-    percentile = check_real("percentile", percentile)
-    if not 0 < percentile <= 100:
-        raise ValueError(f"percentile must be in (0, 100], not {percentile}")
-    leaves = _supported_leaves(model)
-    layers = _layers(leaves)
-    qcfs = [layer for layer in layers if isinstance(layer.activation, QCFSActivation)]
-    timesteps = _common_timesteps(qcfs) if T is None else T
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
+    traced = TracedModel(model)
+    shape = None if input_shape is None else _shape(input_shape)
     images = None
     if calibration_data is not None:
-        images = _calibration_images(calibration_data, layers[0].map.n_input,
-                                     flatten=_begins_with_flatten(leaves))
-    scales = _scales(layers, images, percentile)
+        images = _calibration_images(calibration_data, shape, traced)
+        shape = images.shape[1:]
+    graph = traced.layers(shape, max_pool=schedule == "layer_by_layer")
+    return graph, images, _common_timesteps(graph) if T is None else T
+
+
+def scaled_network(graph: AnnGraph, scales: list[FloatArray], T: int,
+                   initial_membrane_fraction: float = 0.0, schedule: str = "pipelined"
+                   ) -> ConvertedSNN:
+    """Make the spiking network whose neurons fire at activation / λ.
+
+    Parameters
+    ----------
+    graph : AnnGraph
+    scales : list of (n_output,) arrays
+        λ of each layer's neurons, greater than 0, the same all over a channel.
+    T, initial_membrane_fraction, schedule
+        Of the `ConvertedSNN`.
+    """
+    weights: list[Any] = []
+    for layer, scale in zip(graph.layers, scales, strict=True):
+        parts = tuple(_scaled(synapses, source, scales, scale) for synapses, source
+                      in zip(layer.synapses, layer.sources, strict=True))
+        weights.append(parts if len(parts) > 1 else
+                       parts[0].weights if isinstance(parts[0], Dense) else parts[0])
     return ConvertedSNN(
-        weights=[layer.map.matrix() * (before / scale) for layer, before, scale
-                 in zip(layers, [1.0, *scales], scales, strict=False)],
-        biases=[None if layer.map.bias is None else layer.map.bias / scale
-                for layer, scale in zip(layers, scales, strict=True)],
-        thresholds=[1.0] * len(layers), T=timesteps,
-        initial_membrane_fraction=0.5 if qcfs else 0.0)
+        weights=weights,
+        biases=[None if layer.bias is None else layer.bias / scale
+                for layer, scale in zip(graph.layers, scales, strict=True)],
+        thresholds=[1.0] * len(weights), T=T,
+        initial_membrane_fraction=initial_membrane_fraction, schedule=schedule,
+        sources=[None if layer.sources == (Source(i - 1),) else layer.sources
+                 for i, layer in enumerate(graph.layers)], scales=list(scales))
 
 
-@dataclass(frozen=True)
-class _Affine:
-    """x ↦ W·x + b. A vector as ``weight`` is the diagonal of W; b = None is exactly absent."""
-
-    weight: FloatArray
-    bias: FloatArray | None
-
-    @property
-    def n_input(self) -> int:
-        return self.weight.shape[-1]
-
-    @property
-    def n_output(self) -> int:
-        return self.weight.shape[0]
-
-    def matrix(self) -> FloatArray:
-        return self.weight if self.weight.ndim == 2 else np.diag(self.weight)
-
-    def apply(self, x: FloatArray) -> FloatArray:
-        """Map each row of (n, n_input) to one of (n, n_output)."""
-        y = x @ self.weight.T if self.weight.ndim == 2 else x * self.weight
-        return y if self.bias is None else y + self.bias
-
-    def after(self, first: "_Affine") -> "_Affine":
-        """The map that does ``first`` and then this one."""
-        # W·diag(v) scales columns, which is what broadcasting does; diag(v)·W scales rows
-        if first.weight.ndim == 1:
-            weight = self.weight * first.weight
-        elif self.weight.ndim == 1:
-            weight = self.weight[:, None] * first.weight
-        else:
-            weight = self.weight @ first.weight
-        return _Affine(weight, self.bias if first.bias is None else self.apply(first.bias))
+def _scaled(synapses: Synapses, source: Source, scales: list[FloatArray], scale: FloatArray
+            ) -> Synapses:
+    """Synapses in units of the λs on either side."""
+    by_row = scale.reshape(-1, synapses.positions)[:, :1]
+    synapses = synapses.with_rows(synapses.rows / by_row)
+    if source.layer == INPUT:
+        return synapses
+    before = scales[source.layer]
+    return synapses.scale_inputs(
+        before if source.max_pool is None else source.max_pool.apply(before[None])[0])
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """A layer of neurons: an affine map and the activation after it, None for logits."""
-
-    path: str
-    map: _Affine
-    activation: Any
+def _shape(input_shape: Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(input_shape, Sequence) or not input_shape:
+        raise TypeError(f"input_shape must be a sequence of integers, not {input_shape!r}")
+    return tuple(check_at_least(f"input_shape[{i}]", size, 1)
+                 for i, size in enumerate(input_shape))
 
 
-def _leaves(path: str, module: Any) -> Iterator[tuple[str, Any]]:
-    """Modules in the order of the forward pass, Sequentials opened."""
-    if _runs_in_order(module) and not _obstacle(module):
-        # named_children() would pass over the second place of a shared module
-        for name, child in module._modules.items():
-            yield from _leaves(f"{path}.{name}", child)
-    else:
-        yield path, module
+def _calibration_images(data: Any, given: tuple[int, ...] | None, traced: TracedModel
+                        ) -> FloatArray:
+    """Calibration data as (n, …) float64, of the shape that the model takes."""
+    if isinstance(data, torch.Tensor):
+        data = data.detach().cpu()
+    images = unit_array("calibration_data", data)
+    found, expected = images.shape[1:], given or traced.input_shape
+    fits = len(found) > 0 and images.size > 0
+    if fits and expected is not None:
+        fits = found == expected or (prod(found) == prod(expected) and (
+            given is not None or traced.flattens))
+    if not fits:
+        sizes = "…" if expected is None else ", ".join(map(str, expected))
+        raise ValueError(f"calibration_data must have shape (n, {sizes}) with n at least 1, "
+                         f"not {images.shape}")
+    return images if given is None else images.reshape(-1, *given)
 
 
-def _runs_in_order(module: Any) -> bool:
-    """Whether this is a Sequential, or a subclass that leaves the forward pass as it is."""
-    return isinstance(module, nn.Sequential) and all(
-        getattr(type(module), name) is getattr(nn.Sequential, name)
-        for name in ("forward", "__call__", "__iter__"))
+def _qcfs(graph: AnnGraph) -> list[AnnLayer]:
+    return [layer for layer in graph.layers if layer.activation and layer.activation.T is not None]
 
 
-def _obstacle(module: Any) -> str | None:
-    """Why a module of a supported type can't be converted."""
-    if module._forward_hooks or module._forward_pre_hooks:
-        return "has forward hooks"
-    if "forward" in vars(module):
-        return "has a forward of its own"
-    if type(module) is nn.BatchNorm1d and module.running_mean is None:
-        return "has no running statistics"
-    if type(module) is nn.Flatten and (module.start_dim, module.end_dim) != (1, -1):
-        return (f"flattens dimensions {module.start_dim} to {module.end_dim}, "
-                "not 1 to -1, all of an image")
-    return None
-
-
-def _supported_leaves(model: nn.Module) -> list[tuple[str, Any]]:
-    """Leaves of the model, or one error about all that can't be converted."""
-    leaves = list(_leaves("model", model))
-    complaints = []
-    for path, module in leaves:
-        if type(module) not in _SUPPORTED and not _runs_in_order(module):
-            complaints.append(f"{path} ({_type_name(module)})")
-        elif reason := _obstacle(module):
-            complaints.append(f"{path} ({_type_name(module)}) {reason}")
-    supported = ("supported are Sequential of "
-                 f"{', '.join(sorted(kind.__name__ for kind in _SUPPORTED))}")
-    if not any(isinstance(module, nn.Linear) for module in model.modules()):
-        unsupported = f"not supported: {'; '.join(complaints)}; " if complaints else ""
-        raise ValueError(f"No Linear layers found in model; {unsupported}{supported}")
-    if complaints:
-        raise ValueError(f"Can't convert {'; '.join(complaints)}; {supported}")
-    return leaves
-
-
-def _type_name(module: Any) -> str:
-    kind = type(module)
-    known = kind in _SUPPORTED or kind.__module__.startswith("torch.nn.modules.")
-    return kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _layers(leaves: list[tuple[str, Any]]) -> list[_Layer]:
-    """Compose affine maps; each activation closes a layer, and so does the end of the model."""
-    layers: list[_Layer] = []
-    pending: _Affine | None = None
-    for path, module in leaves:
-        if isinstance(module, _TRANSPARENT):
-            continue
-        width = pending.n_output if pending else layers[-1].map.n_output if layers else None
-        if isinstance(module, _AFFINE):
-            step = _affine(path, module)
-            if width is not None and step.n_input != width:
-                raise ValueError(f"{path} ({_type_name(module)}) must take {width} values, as many "
-                                 f"as the layer before it gives, not {step.n_input}")
-            pending = step.after(pending) if pending else step
-            continue
-        _check_activation(path, module)
-        if pending is None:
-            if isinstance(module, nn.ReLU):
-                continue  # activations and inputs are never negative
-            if width is None:
-                raise ValueError(f"{path} ({_type_name(module)}) must come after a Linear or "
-                                 "BatchNorm1d, not first")
-            pending = _Affine(np.ones(width), None)
-        layers.append(_Layer(path, pending, module))
-        pending = None
-    if pending is not None:
-        layers.append(_Layer(path, pending, None))
-    return layers
-
-
-def _affine(path: str, module: Any) -> _Affine:
-    """The map of a Linear or, in evaluation mode, a BatchNorm1d, in float64."""
-    if isinstance(module, nn.Linear):
-        weight = _numbers(f"{path}.weight", module.weight)
-        return _Affine(weight, None if module.bias is None
-                       else _numbers(f"{path}.bias", module.bias))
-    mean = _numbers(f"{path}.running_mean", module.running_mean)
-    variance = _numbers(f"{path}.running_var", module.running_var)
-    if (variance + module.eps <= 0).any():
-        raise ValueError(f"{path}.running_var must be greater than -eps, not {variance.min()}")
-    scale = 1 / np.sqrt(variance + module.eps)
-    if module.weight is not None:
-        scale = scale * _numbers(f"{path}.weight", module.weight)
-    shift = 0.0 if module.bias is None else _numbers(f"{path}.bias", module.bias)
-    return _Affine(scale, shift - mean * scale)
-
-
-def _numbers(name: str, tensor: torch.Tensor) -> FloatArray:
-    if tensor.is_complex():
-        raise ValueError(f"{name} must be real, not {tensor.dtype}")
-    array = tensor.detach().to("cpu", torch.float64).numpy()
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, but holds {array[~np.isfinite(array)][0]}")
-    return array
-
-
-def _check_activation(path: str, module: Any) -> None:
-    if isinstance(module, QCFSActivation):
-        check_at_least(f"{path}.T", module.T, 1)
-        theta = _numbers(f"{path}.theta", module.theta).item()
-        if theta <= 0:
-            raise ValueError(f"{path}.theta must be greater than 0, not {theta}")
-
-
-def _common_timesteps(qcfs: list[_Layer]) -> int:
+def _common_timesteps(graph: AnnGraph) -> int:
     """T of the QCFS layers, if they agree, or the default where there is none."""
-    trained = {layer.path: layer.activation.T for layer in qcfs}
+    trained = {layer.path: layer.activation.T for layer in _qcfs(graph)
+               if layer.activation and layer.activation.T}
     if len(set(trained.values())) > 1:
         found = ", ".join(f"{path}: {T}" for path, T in trained.items())
         raise ValueError(f"The QCFS layers must share one T unless T is given, not {found}")
     return next(iter(trained.values()), _DEFAULT_T)
 
 
-def _begins_with_flatten(leaves: list[tuple[str, Any]]) -> bool:
-    first = next(module for _, module in leaves
-                 if not isinstance(module, nn.Dropout | nn.Identity | nn.ReLU))
-    return isinstance(first, nn.Flatten)
-
-
-def _calibration_images(data: Any, n_input: int, flatten: bool) -> FloatArray:
-    """Calibration data as (n, n_input) float64."""
-    if isinstance(data, torch.Tensor):
-        data = data.detach().cpu()
-    images = unit_array("calibration_data", data)
-    shape = images.shape
-    if flatten and len(shape) > 2 and shape[0] > 0:
-        images = images.reshape(shape[0], -1)
-    if images.ndim != 2 or images.shape[1] != n_input or len(images) == 0:
-        raise ValueError(f"calibration_data must have shape (n, {n_input}) with n at least 1, "
-                         f"not {shape}")
-    return images
-
-
-def _scales(layers: list[_Layer], images: FloatArray | None, percentile: float) -> list[float]:
-    """λ of each layer, from the activations that flow through the ANN if there are images."""
-    scales = []
-    for layer in layers:
-        currents = None if images is None else layer.map.apply(images)
-        scales.append(_scale(layer.activation, currents, percentile))
-        images = None if currents is None else _activate(layer.activation, currents)
-    return scales
-
-
-def _scale(activation: Any, currents: FloatArray | None, percentile: float) -> float:
-    """λ of a layer; ``currents`` are its pre-activations over the calibration data."""
-    if isinstance(activation, QCFSActivation):
-        return activation.theta.item()
-    limit = 6.0 if isinstance(activation, nn.ReLU6) else np.inf
-    if currents is None:
-        return limit if limit < np.inf else 1.0
-    positive = currents[currents > 0]
-    if positive.size:
-        return min(float(np.percentile(positive, percentile)), limit)
-    return min(float(np.abs(currents).max()) or 1.0, limit)
-
-
-def _activate(activation: Any, currents: FloatArray) -> FloatArray:
-    """What the ANN's activation makes of ``currents``, in float64."""
-    if isinstance(activation, QCFSActivation):
-        T, theta = activation.T, activation.theta.item()
-        return np.clip(np.floor(currents * T / theta + 0.5), 0, T) * theta / T
-    return np.clip(currents, 0, 6.0 if isinstance(activation, nn.ReLU6) else None)
+def _initial_membrane(graph: AnnGraph, given: float | None) -> float:
+    if given is None:
+        return 0.5 if _qcfs(graph) else 0.0
+    fraction = check_real("initial_membrane_fraction", given)
+    if not 0 <= fraction < 1:
+        raise ValueError(f"initial_membrane_fraction must be in [0, 1), not {fraction}")
+    return fraction

@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sc_neurocore.conversion.ann_to_snn import convert
+    from sc_neurocore.conversion.calibration import calibrate
     from sc_neurocore.conversion.converted_snn import ConvertedSNN
     from sc_neurocore.conversion.finetuning import fake_quantize, remove_fake_quantization
     from sc_neurocore.conversion.qcfs import QCFSActivation, replace_relu_with_qcfs
 
-__all__ = ["ConvertedSNN", "QCFSActivation", "convert", "fake_quantize", "remove_fake_quantization",
-           "replace_relu_with_qcfs"]
+__all__ = ["ConvertedSNN", "QCFSActivation", "calibrate", "convert", "fake_quantize",
+           "remove_fake_quantization", "replace_relu_with_qcfs"]
 
 _HOMES = {
     "ConvertedSNN": "converted_snn",
     "QCFSActivation": "qcfs",
+    "calibrate": "calibration",
     "convert": "ann_to_snn",
     "fake_quantize": "finetuning",
     "remove_fake_quantization": "finetuning",

@@ -89,6 +89,10 @@ class ConvertedSNN:
         Layers take one timestep's spikes at a time, or all timesteps' before they first spike.
     sources : sequence of (sequence of Source, or None), optional
         Where the synapses of each layer begin; None is the layer before, or the input.
+    scales : sequence of float or (n_out,) array, optional
+        Greater than 0, one a layer: the activation of the trained network that a rate of 1 stands
+        for; in the output layer the logit that a current of one threshold a timestep stands for.
+        They explain the network, and change nothing that it does.
 
     Raises
     ------
@@ -111,6 +115,7 @@ class ConvertedSNN:
     initial_membrane_fraction: float = 0.0
     schedule: str = "pipelined"
     sources: list[tuple[Source, ...] | None] | None = None
+    scales: list[float | FloatArray] | None = None
 
     def __post_init__(self) -> None:
         n_layers = self._check_lengths()
@@ -125,8 +130,9 @@ class ConvertedSNN:
             self._check_layer(i, sizes)
         self.biases = [None if values is None else _vector(f"biases[{i}]", values, size)
                        for i, (values, size) in enumerate(zip(self.biases, sizes, strict=True))]
-        self.thresholds = [_threshold(f"thresholds[{i}]", values, size) for i, (values, size)
-                           in enumerate(zip(self.thresholds, sizes, strict=True))]
+        self.thresholds = _all_positive("thresholds", self.thresholds, sizes)
+        if self.scales is not None:
+            self.scales = _all_positive("scales", self.scales, sizes)
         self.T = check_at_least("T", self.T, 1)
         fraction = check_real("initial_membrane_fraction", self.initial_membrane_fraction)
         if not 0 <= fraction < 1:
@@ -134,9 +140,9 @@ class ConvertedSNN:
         self.initial_membrane_fraction = fraction
 
     def _check_lengths(self) -> int:
-        for name in ("weights", "biases", "thresholds", "sources"):
+        for name in ("weights", "biases", "thresholds", "sources", "scales"):
             values = getattr(self, name)
-            if values is None and name == "sources":
+            if values is None and name in ("sources", "scales"):
                 continue
             if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes):
                 raise TypeError(f"{name} must be a list with one entry a layer, not {values!r}")
@@ -305,7 +311,7 @@ class ConvertedSNN:
             elif encoder == "poisson":
                 yield (rng.random(images.shape[1]) < images).astype(np.float64)
             else:
-                yield (_phases(timestep, self.T, images.shape[1]) < images).astype(np.float64)
+                yield (phases(timestep, self.T, images.shape[1]) < images).astype(np.float64)
 
     def _current(self, layer: int, inputs: FloatArray, counts: list[FloatArray], timesteps: int
                  ) -> FloatArray:
@@ -342,7 +348,7 @@ class ConvertedSNN:
         return Activity(total, counts, currents)
 
 
-def _phases(timestep: int, timesteps: int, n_input: int) -> FloatArray:
+def phases(timestep: int, timesteps: int, n_input: int) -> FloatArray:
     """Thresholds of low_discrepancy, (n_input,) in (0, 1): the bits of t ⊕ j in reverse."""
     width = (timesteps - 1).bit_length()
     mixed = (timestep ^ np.arange(n_input)) % 2**width
@@ -383,7 +389,12 @@ def _vector(name: str, values: Any, size: int) -> FloatArray:
     return array
 
 
-def _threshold(name: str, values: Any, size: int) -> float | FloatArray:
+def _all_positive(name: str, values: Sequence[Any], sizes: list[int]) -> list[float | FloatArray]:
+    return [_positive(f"{name}[{i}]", one, size)
+            for i, (one, size) in enumerate(zip(values, sizes, strict=True))]
+
+
+def _positive(name: str, values: Any, size: int) -> float | FloatArray:
     array = real_array(name, values, "fiu")
     if array.ndim:
         array = _vector(name, array, size)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+    from .conversion.report import ConversionReport
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 """Told apart by the colour-blind too: Okabe and Ito 2008, "Color universal design"."""
 _INK = "#333333"
 _DOTS_PER_INCH = 150
@@ -132,6 +134,55 @@ def membrane_trace(path: Path, network: IntegerNetwork, trace: Trace, image_inde
     figure.suptitle(f"Membranes of image {image_index}, busiest neurons of each layer",
                     fontweight="bold")
     _save(figure, path)
+
+
+def error_causes(path: Path, report: "ConversionReport") -> None:
+    """Plot the parts that causes have in each layer's error and, if known, accuracy after each.
+
+    A bar is a cause's share times the error. Bars below 0 make up for others; all of a layer's add
+    up to the error, which is marked.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    panels = 1 if report.accuracy is None else 2
+    figure = _figure(5.4 * panels, 4.4)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    _cause_bars(axes[0], report)
+    if report.accuracy is not None:
+        percent = [100 * value for value in report.accuracy.values()]
+        names = [name.replace("_", "\n") for name in ["ANN", *list(report.accuracy)[1:]]]
+        axes[1].plot(range(len(percent)), percent, color=_INK, linewidth=1.2, zorder=1)
+        axes[1].scatter(range(len(percent)), percent, color=[_INK, *COLOURS][:len(percent)], s=45)
+        axes[1].set_xticks(range(len(percent)), names, fontsize=8)
+        axes[1].margins(y=0.15)
+        for place, value in enumerate(percent):
+            axes[1].annotate(f"{value:.2f}", (place, value), (0, 9), textcoords="offset points",
+                             ha="center", fontsize=8, bbox=dict(fc="white", lw=0, pad=0.5))
+        _label(axes[1], f"Accuracy after each cause, {report.images} images", "", "accuracy (%)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3 * panels, frameon=False)
+    figure.suptitle(f"From ANN to SNN: T = {report.timesteps}, {report.schedule}, "
+                    f"encoder {report.encoder}", fontweight="bold")
+    _save(figure, path)
+
+
+def _cause_bars(axes: "Axes", report: "ConversionReport") -> None:
+    errors = np.array([100 * layer.error for layer in report.layers])
+    parts = errors * np.array([list(layer.shares.values()) for layer in report.layers]).T
+    places, above, below = np.arange(len(errors)), np.zeros(len(errors)), np.zeros(len(errors))
+    for name, heights, colour in zip(report.layers[0].shares, parts, COLOURS, strict=False):
+        axes.bar(places, heights, 0.6, np.where(heights > 0, above, below), color=colour,
+                 label=name.replace("_", " "))
+        above, below = above + np.maximum(heights, 0), below + np.minimum(heights, 0)
+    axes.plot(places, errors, color=_INK, marker="D", markersize=5, linestyle="", label="error")
+    axes.axhline(0, color=_INK, linewidth=0.8)
+    axes.set_xticks(places, [*map(str, places[:-1]), "output"])
+    axes.set_ylim(1.1 * min(below.min(), 0), 1.1 * max(above.max(), 1))
+    _label(axes, "Error of each layer and its causes", "layer", "RMS error (% of activations)")
+    axes.grid(axis="x", visible=False)
 
 
 def _membrane(axes: "Axes", membranes: npt.NDArray[Any], spikes: npt.NDArray[Any], initial: int,

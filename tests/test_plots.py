@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from sc_neurocore import golden, plots
+from sc_neurocore.conversion.report import ConversionReport, LayerReport
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 
 
@@ -59,6 +61,17 @@ def test_membranes_of_an_image(tmp_path, network, trace):
     three = drawn_twice(tmp_path, lambda path: plots.membrane_trace(path, network, trace, 1))
     one = drawn_twice(tmp_path, lambda path: plots.membrane_trace(path, network, trace, 1, 1))
     assert len(one) < len(three)
+
+
+def test_causes_of_error(tmp_path):
+    shares = dict(clipping=1.2, unevenness=-0.2)
+    layers = tuple(LayerReport("", 5, 0.9, error, shares, shares, (), (), ())
+                   for error in (0.2, 0.1, 0.0))
+    report = ConversionReport(layers, dict(ann=0.9, clipping=0.8, unevenness=0.85), 100, 8,
+                              "pipelined", "lfsr", ())
+    both = drawn_twice(tmp_path, lambda path: plots.error_causes(path, report))
+    bars = replace(report, accuracy=None)
+    assert len(drawn_twice(tmp_path, lambda path: plots.error_causes(path, bars))) < len(both)
 
 
 def test_pyplot_is_not_touched():

@@ -1,0 +1,194 @@
+"""What conversion loses, ours beside the peers', on the same trained networks and test images.
+
+    python benchmarks/conversion.py --mnist FOLDER --fashion FOLDER [--output FILE] [--fresh]
+
+Trains the networks of ``models.py``, has the peers run theirs (``peers.py``), runs ours, and writes
+tables in Markdown: accuracy lost, in points of the trained network's accuracy over all test images.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import models
+import numpy as np
+import peers
+import torch
+from torch import nn
+
+from sc_neurocore import simulator
+from sc_neurocore.conversion import ConvertedSNN, calibrate, convert, fake_quantize
+from sc_neurocore.conversion.finetuning import remove_fake_quantization
+from sc_neurocore.conversion.training import finetune
+from sc_neurocore.datasets import Dataset
+from sc_neurocore.quantization import quantize
+
+TIMESTEPS = (4, 8, 16, 32)
+RELU = ("fashion_mlp", "fashion_cnn", "mnist_mlp")
+QCFS = ("fashion_qcfs_t8", "fashion_qcfs_t4", "fashion_cnn_qcfs_t8", "mnist_qcfs_t4")
+SEEDS = range(1, 6)
+BALANCING_IMAGES, CALIBRATION_IMAGES = 10000, 20000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A trained network and the data that it is for."""
+
+    name: str
+    model: nn.Module
+    data: Dataset
+
+    def images(self, values: np.ndarray) -> np.ndarray:
+        """Images in the shape that the network takes."""
+        return values.reshape(-1, *models.RECIPES[self.name].image_shape)
+
+    def train(self, limit: int) -> np.ndarray:
+        """The first training images."""
+        return self.images(self.data.train_images[:limit])
+
+    def right(self, classes: np.ndarray) -> float:
+        """Fraction of the test images."""
+        return float(np.mean(classes == self.data.test_labels))
+
+    def ann(self) -> np.ndarray:
+        """Classes that the trained network gives the test images, in double precision."""
+        model = nn.Sequential(*self.model).double()
+        images = torch.from_numpy(self.images(self.data.test_images))
+        with torch.no_grad():
+            classes = torch.cat([model(part).argmax(1) for part in images.split(1000)]).numpy()
+        model.float()
+        return classes
+
+
+def in_integers(case: Case, snn: ConvertedSNN, width: int, encoder: str) -> float:
+    """Accuracy of the integer network; of `lfsr`, the mean over the seeds."""
+    network = quantize(snn, width, encoder=encoder)
+    found = simulator.accuracy(network, network.intensities(case.data.test_images),
+                               case.data.test_labels, SEEDS if encoder == "lfsr" else None)
+    return float(np.mean(found))
+
+
+def relu_rows(case: Case) -> dict[tuple[str, str, str], Callable[[int], float]]:
+    """Accuracy for a number of timesteps, by weights, method and input."""
+    fitted: dict[tuple[str, int], ConvertedSNN] = {}
+
+    def network(encoder: str, T: int) -> ConvertedSNN:
+        if (encoder, T) not in fitted:
+            fitted[encoder, T] = calibrate(case.model, case.train(CALIBRATION_IMAGES), T,
+                                           encoder=encoder)
+        return fitted[encoder, T]
+
+    def balanced(T: int) -> float:
+        snn = convert(case.model, case.train(BALANCING_IMAGES), T, per_channel=True,
+                      initial_membrane_fraction=0.5)
+        return case.right(snn.classify(case.data.test_images, encoder="direct"))
+
+    def floats(T: int) -> float:
+        return case.right(network("direct", T).classify(case.data.test_images, encoder="direct"))
+
+    def integers(calibrated_for: str, width: int, encoder: str) -> Callable[[int], float]:
+        return lambda T: in_integers(case, network(calibrated_for, T), width, encoder)
+
+    return {
+        ("float", "convert, 99.9 per channel, θ/2", "direct"): balanced,
+        ("float", "calibrate", "direct"): floats,
+        ("8-bit", "calibrate", "direct"): integers("direct", 8, "direct"),
+        ("4-bit", "calibrate", "direct"): integers("direct", 4, "direct"),
+        ("8-bit", "calibrate", "low_discrepancy"):
+            integers("low_discrepancy", 8, "low_discrepancy"),
+        ("8-bit", "calibrate", "lfsr, 5 seeds"): integers("poisson", 8, "lfsr"),
+        ("4-bit", "calibrate", "lfsr, 5 seeds"): integers("poisson", 4, "lfsr"),
+    }
+
+
+def relu_table(case: Case, rows: list[dict[str, Any]]) -> str:
+    """Points lost at each T: the peers' best method with constant input, and all of ours."""
+    ann = case.right(case.ann())
+    lines = [f"**{case.name}**, ANN {ann:.2%}", "",
+             "| | weights | method | input | " + " | ".join(f"T = {T}" for T in TIMESTEPS) + " |",
+             "|---" * (4 + len(TIMESTEPS)) + "|"]
+
+    def line(who: str, weights: str, method: str, coding: str, right: Mapping[int, float]) -> None:
+        cells = [f"{100 * (right[T] - ann):+.2f}" if T in right else "" for T in TIMESTEPS]
+        lines.append("| " + " | ".join([who, weights, method, coding, *cells]) + " |")
+        print(lines[-1], flush=True)
+
+    for who in dict.fromkeys(row["peer"] for row in rows):
+        methods: dict[tuple[str, str], dict[int, float]] = {}
+        for row in rows:
+            if row["peer"] == who:
+                methods.setdefault((row["method"], row["input"]), {})[row["T"]] = row["accuracy"]
+        for coding in dict.fromkeys(coding for _, coding in methods):
+            best = max((kind for kind in methods if kind[1] == coding),
+                       key=lambda kind: methods[kind].get(8, 0.0))
+            line(who, "float", best[0], coding, methods[best])
+    for (weights, method, coding), accuracy in relu_rows(case).items():
+        line("ours", weights, method, coding, {T: accuracy(T) for T in TIMESTEPS})
+    return "\n".join(lines)
+
+
+def qcfs_row(case: Case) -> str:
+    """The trained QCFS network beside the spiking one under the layer-by-layer schedule."""
+    classes = case.ann()
+    snn = convert(case.model, case.train(100), schedule="layer_by_layer")
+    spiking = snn.classify(case.data.test_images, encoder="direct")
+    tuned_model = tuned(case, 4)
+    four = convert(tuned_model, case.train(100), schedule="layer_by_layer")
+    pipelined = replace(snn, schedule="pipelined")
+    cells = [case.name, str(snn.T), f"{case.right(classes):.2%}",
+             f"{np.count_nonzero(spiking == classes)} of {len(classes)}",
+             *(f"{in_integers(case, one, width, encoder):.2%}" for one, width, encoder in (
+                 (snn, 8, "direct"), (snn, 4, "direct"), (four, 4, "direct"),
+                 (pipelined, 4, "lfsr")))]
+    line = "| " + " | ".join(cells) + " |"
+    print(line, flush=True)
+    return line
+
+
+def tuned(case: Case, width: int) -> nn.Module:
+    """The network after three epochs with fake-quantized weights."""
+    model = models.untrained(models.RECIPES[case.name])
+    model.load_state_dict(case.model.state_dict())
+    fake_quantize(model, width)
+    finetune(model, case.images(case.data.train_images), case.data.train_labels, epochs=3)
+    return remove_fake_quantization(model).eval()
+
+
+QCFS_HEAD = """| network | T | QCFS ANN | same class | 8-bit | 4-bit | 4-bit, fine-tuned | \
+4-bit, pipelined, lfsr |
+|---|---|---|---|---|---|---|---|"""
+
+
+@click.command()
+@click.option("--mnist", type=Path, required=True, help="Folder of MNIST's IDX files.")
+@click.option("--fashion", type=Path, required=True, help="Folder of Fashion-MNIST's IDX files.")
+@click.option("--output", type=Path, default=Path("build/benchmarks/conversion.md"),
+              show_default=True)
+@click.option("--fresh", is_flag=True, help="Have the peers measure again what they have.")
+@click.option("--without-peers", is_flag=True)
+@click.argument("names", nargs=-1, type=click.Choice([*RELU, *QCFS]))
+def main(mnist: Path, fashion: Path, output: Path, fresh: bool, without_peers: bool,
+         names: tuple[str, ...]) -> None:
+    """Write the tables of the README."""
+    data = models.load_data(mnist, fashion)
+    names = names or (*RELU, *QCFS)
+    cases = {name: Case(name, models.trained(name, data), data[models.RECIPES[name].data])
+             for name in names}
+    rows: list[dict[str, Any]] = []
+    relu = [name for name in RELU if name in cases]
+    if relu and not without_peers:
+        rows = peers.run_peers(relu, data, ["accuracy"], fresh)["accuracy"]
+    parts = [relu_table(cases[name], [row for row in rows if row["network"] == name])
+             for name in relu]
+    qcfs = [qcfs_row(cases[name]) for name in QCFS if name in cases]
+    if qcfs:
+        parts.append("\n".join([QCFS_HEAD, *qcfs]))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    print(f"\n{output}")
+
+
+if __name__ == "__main__":
+    main()

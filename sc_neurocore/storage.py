@@ -4,202 +4,188 @@
 not there; and whatever is wrong with a file, reading it raises one `NetworkFileError`.
 """
 
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from .conversion.converted_snn import ConvertedSNN
-from .files import replacing
+from .conversion.converted_snn import ConvertedSNN, Weights
+from .layer_headers import (
+    Arrays,
+    Json,
+    check_layers,
+    check_list,
+    connections,
+    placed,
+    read_sources,
+    read_synapses,
+    weight_arrays,
+)
 from .network import IntegerLayer, IntegerNetwork, check_integer
+from .network_file import VERSION, NetworkFileError, PathLike, crc32, reading, write
+from .synapses import Dense, Synapses
 
-PathLike = str | os.PathLike[str]
-Arrays = dict[str, npt.NDArray[Any]]
+__all__ = ["NetworkFileError", "load_network", "load_snn", "parameters_crc32", "save_network",
+           "save_snn"]
 
 NETWORK_FORMAT = "sc_neurocore.integer_network"
 SNN_FORMAT = "sc_neurocore.converted_snn"
-VERSION = "1"
 
-METADATA_KEY = "sc_neurocore"
-"""One entry: safetensors writes several in an order that differs from process to process."""
-
-MAXIMUM_HEADER = 2**20
-"""Bytes; some 3,000 layers. Checked before anything parses the header."""
-
-_SAFETENSORS_DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "float64": "F64"}
-
-_NETWORK_KEYS = {"encoder", "format", "intensity_width", "membrane_widths", "schedule", "seed",
-                 "timesteps", "version", "weight_widths"}
-_SNN_KEYS = {"T", "format", "initial_membrane_fraction", "layers", "version"}
-
-
-class NetworkFileError(ValueError):
-    """A file is not the network file it should be; the message names the file and the fault."""
+_PARAMETERS = ("biases", "thresholds", "initial_membranes")
+_NETWORK_SETTINGS = ("timesteps", "intensity_width", "encoder", "seed", "schedule")
+_NETWORK_KEYS = {"1": {*_NETWORK_SETTINGS, "weight_widths", "membrane_widths"},
+                 VERSION: {*_NETWORK_SETTINGS, "layers", "crc32"}}
+_SNN_SETTINGS = ("T", "initial_membrane_fraction", "schedule")
+_SNN_KEYS = {"1": {"T", "initial_membrane_fraction", "layers"},
+             VERSION: {*_SNN_SETTINGS, "layers", "crc32"}}
+_DENSE: Json = {"sources": None, "synapses": [{"kind": "dense"}]}
+"""What every layer of version 1 is."""
 
 
 def save_network(network: IntegerNetwork, path: PathLike) -> None:
     """Write an integer network to ``path``, replacing what is there in one step."""
-    arrays: Arrays = {}
-    for index, layer in enumerate(network.layers):
-        for name, dtype in _layer_dtypes(layer.weight_width).items():
-            arrays[f"layer{index}.{name}"] = getattr(layer, name).astype(dtype)
-    _write(path, arrays, {
-        "format": NETWORK_FORMAT, "version": VERSION, "timesteps": network.timesteps,
-        "intensity_width": network.intensity_width, "encoder": network.encoder,
-        "seed": network.seed, "schedule": network.schedule,
-        "weight_widths": [layer.weight_width for layer in network.layers],
-        "membrane_widths": [layer.membrane_width for layer in network.layers]})
+    layers = [{"weight_width": layer.weight_width, "membrane_width": layer.membrane_width,
+               **connections(layer.synapses, layer.sources)} for layer in network.layers]
+    write(path, {"format": NETWORK_FORMAT, "layers": layers,
+                 **{name: getattr(network, name) for name in _NETWORK_SETTINGS}},
+          _network_arrays(network))
 
 
 def load_network(path: PathLike) -> IntegerNetwork:
-    """Read an integer network that `save_network` wrote.
+    """Read an integer network that `save_network` wrote, in this version or an earlier one.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     NetworkFileError
-        If the file is not an integer network of this version, or a value in it is invalid.
+        If the file is not an integer network, or something in it is invalid or has changed.
     """
-    with _reading(path) as file:
+    with reading(path) as file:
         header = file.header(NETWORK_FORMAT, _NETWORK_KEYS)
-        widths = header["weight_widths"], header["membrane_widths"]
-        count = len(_list("weight_widths", widths[0]))
-        if len(_list("membrane_widths", widths[1])) != count:
-            raise ValueError(f"membrane_widths must have {count} entries, not {len(widths[1])}")
-        dtypes = [_layer_dtypes(check_integer(f"Weight width of layer {index}", width, 2, 16))
-                  for index, width in enumerate(widths[0])]
-        arrays = file.arrays({f"layer{index}.{name}": dtype for index, layer in enumerate(dtypes)
-                              for name, dtype in layer.items()})
-        layers = [IntegerLayer(**{name: arrays[f"layer{index}.{name}"] for name in dtypes[index]},
-                               weight_width=weight_width, membrane_width=membrane_width)
-                  for index, (weight_width, membrane_width) in enumerate(zip(*widths, strict=True))]
-        return IntegerNetwork(tuple(layers), **{key: header[key] for key in (
-            "timesteps", "intensity_width", "encoder", "seed", "schedule")})
+        entries = check_layers(_network_layers(header), {"weight_width", "membrane_width"})
+        arrays = file.arrays([
+            dict.fromkeys(_names(entry), _weight_dtype(index, entry["weight_width"]))
+            | dict.fromkeys(_PARAMETERS, "int32") for index, entry in enumerate(entries)])
+        layers = [_integer_layer(index, entry, arrays[index])
+                  for index, entry in enumerate(entries)]
+        return IntegerNetwork(tuple(layers), **{name: header[name] for name in _NETWORK_SETTINGS})
+
+
+def parameters_crc32(network: IntegerNetwork) -> int:
+    """CRC-32, as zlib's, of a network's weights, biases, thresholds and initial membranes.
+
+    ``docs/number-format.md``, section Files, says of which bytes.
+    """
+    return crc32(_network_arrays(network))
 
 
 def save_snn(snn: ConvertedSNN, path: PathLike) -> None:
     """Write a float network to ``path``, replacing what is there in one step."""
-    arrays: Arrays = {}
-    layers = []
-    for index in range(snn.n_layers):
-        values = {"weights": snn.weights[index], "biases": snn.biases[index],
-                  "thresholds": snn.thresholds[index]}
-        present = {name: np.asarray(value) for name, value in values.items() if value is not None}
-        arrays |= {f"layer{index}.{name}": value for name, value in present.items()}
-        layers.append(sorted(present))
-    _write(path, arrays, {"format": SNN_FORMAT, "version": VERSION, "T": snn.T,
-                          "initial_membrane_fraction": snn.initial_membrane_fraction,
-                          "layers": layers})
+    layers, arrays = [], []
+    for index, (bias, threshold) in enumerate(zip(snn.biases, snn.thresholds, strict=True)):
+        synapses = snn.synapses(index)
+        scale = None if snn.scales is None else snn.scales[index]
+        given = {"biases": bias, "thresholds": threshold, "scales": scale}
+        layers.append({"biases": bias is not None, "scales": scale is not None,
+                       **connections(synapses, snn.sources[index] if snn.sources else None)})
+        arrays.append({**weight_arrays(synapses), **{
+            name: np.asarray(value) for name, value in given.items() if value is not None}})
+    write(path, {"format": SNN_FORMAT, "layers": layers,
+                 **{name: getattr(snn, name) for name in _SNN_SETTINGS}}, arrays)
 
 
 def load_snn(path: PathLike) -> ConvertedSNN:
-    """Read a float network that `save_snn` wrote.
+    """Read a float network that `save_snn` wrote, in this version or an earlier one.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     NetworkFileError
-        If the file is not a float network of this version, or a value in it is invalid.
+        If the file is not a float network, or something in it is invalid or has changed.
     """
-    with _reading(path) as file:
+    with reading(path) as file:
         header = file.header(SNN_FORMAT, _SNN_KEYS)
-        layers = _list("layers", header["layers"])
-        complete = ["biases", "thresholds", "weights"]
-        for index, names in enumerate(layers):
-            if names not in (complete, complete[1:]):
-                raise ValueError(f"layers[{index}] must be {complete} or {complete[1:]}, "
-                                 f"not {names!r}")
-        arrays = file.arrays({f"layer{index}.{name}": "float64"
-                              for index, names in enumerate(layers) for name in names})
-        columns: dict[str, Any] = {
-            name: [arrays.get(f"layer{index}.{name}") for index in range(len(layers))]
-            for name in complete}
-        return ConvertedSNN(**columns, T=header["T"],
-                            initial_membrane_fraction=header["initial_membrane_fraction"])
+        entries = check_layers(_snn_layers(header), {"biases", "scales"})
+        arrays = file.arrays([dict.fromkeys(_float_names(index, entry), "float64")
+                              for index, entry in enumerate(entries)])
+        return ConvertedSNN(
+            [_float_weights(read_synapses(index, entry, arrays[index]))
+             for index, entry in enumerate(entries)],
+            [layer.get("biases") for layer in arrays], [layer["thresholds"] for layer in arrays],
+            sources=[read_sources(index, entry) for index, entry in enumerate(entries)],
+            scales=_scales(arrays),
+            **{name: header[name] for name in _SNN_SETTINGS if name in header})
 
 
-def _layer_dtypes(weight_width: int) -> dict[str, str]:
-    """Arrays of a layer of an integer network, in the order of `IntegerLayer`, and their types."""
-    return {"weights": "int8" if weight_width <= 8 else "int16", "biases": "int32",
-            "thresholds": "int32", "initial_membranes": "int32"}
+def _network_arrays(network: IntegerNetwork) -> list[Arrays]:
+    """Arrays of each layer, of the types and in the order in which they are written."""
+    return [{**{name: array.astype(_weight_dtype(index, layer.weight_width))
+                for name, array in weight_arrays(layer.synapses).items()},
+             **{name: getattr(layer, name).astype("int32") for name in _PARAMETERS}}
+            for index, layer in enumerate(network.layers)]
 
 
-def _list(key: str, value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"{key} must be a list with one entry a layer, not {value!r}")
-    return value
+def _integer_layer(index: int, entry: Json, arrays: Arrays) -> IntegerLayer:
+    synapses, sources = read_synapses(index, entry, arrays), read_sources(index, entry)
+    with placed(f"layers[{index}]"):
+        return IntegerLayer(synapses, arrays["biases"], arrays["thresholds"],
+                            arrays["initial_membranes"], entry["weight_width"],
+                            entry["membrane_width"], sources)
 
 
-def _write(path: PathLike, arrays: Arrays, header: dict[str, Any]) -> None:
-    text = json.dumps(header, sort_keys=True, allow_nan=False)
-    data = save(arrays, {METADATA_KEY: text})
-    if int.from_bytes(data[:8], "little") > MAXIMUM_HEADER:
-        raise ValueError(f"{len(arrays)} arrays are too many for the header of {path}, "
-                         f"which must be at most {MAXIMUM_HEADER} bytes")
-    with replacing(Path(path)) as part:
-        part.write_bytes(data)
+def _float_weights(synapses: tuple[Synapses, ...]) -> Weights:
+    """Weights as `ConvertedSNN` has them where a layer has one source."""
+    if len(synapses) > 1:
+        return synapses
+    return synapses[0].weights if isinstance(synapses[0], Dense) else synapses[0]
 
 
-class _File:
-    """An open safetensors file, of which nothing is taken on trust."""
-
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    def header(self, name: str, keys: set[str]) -> dict[str, Any]:
-        """Parameters of a file of the format ``name``, whose header has exactly these ``keys``."""
-        metadata = self._handle.metadata() or {}
-        if set(metadata) != {METADATA_KEY}:
-            raise ValueError(f"metadata must have the one key {METADATA_KEY!r}, "
-                             f"not {sorted(metadata)}")
-        header = json.loads(metadata[METADATA_KEY])
-        if not isinstance(header, dict):
-            raise TypeError(f"{METADATA_KEY} must be a JSON object, not {header!r}")
-        for key, expected in (("format", name), ("version", VERSION)):
-            if header.get(key) != expected:
-                raise ValueError(f"{key} must be {expected!r}, not {header.get(key)!r}")
-        _check_names("key", set(header), keys)
-        return header
-
-    def arrays(self, dtypes: dict[str, str]) -> Arrays:
-        """Arrays of the file, which must have exactly these names and types."""
-        _check_names("array", set(self._handle.keys()), set(dtypes))
-        for name, dtype in dtypes.items():
-            found = self._handle.get_slice(name).get_dtype()
-            if found != _SAFETENSORS_DTYPES[dtype]:
-                raise TypeError(f"array {name} must be of {_SAFETENSORS_DTYPES[dtype]}, "
-                                f"not {found}")
-        return {name: self._handle.get_tensor(name) for name in dtypes}
+def _weight_dtype(index: int, width: Any) -> str:
+    return "int8" if check_integer(f"layers[{index}].weight_width", width, 2, 16) <= 8 else "int16"
 
 
-def _check_names(kind: str, found: set[str], expected: set[str]) -> None:
-    for fault, names in (("is missing", expected - found), ("is unknown", found - expected)):
-        if names:
-            raise ValueError(f"{kind} {min(names)} {fault}")
+def _names(entry: Json) -> list[str]:
+    return [f"weights{place}" for place in range(len(entry["synapses"]))]
 
 
-@contextmanager
-def _reading(path: PathLike) -> Iterator[_File]:
-    """Open ``path``; whatever goes wrong inside is a `NetworkFileError` that names it."""
-    with open(path, "rb") as file:
-        prefix, size = file.read(8), file.seek(0, os.SEEK_END)
-    try:
-        length = int.from_bytes(prefix, "little")
-        if not len(prefix) == 8 <= size - length:
-            raise ValueError(f"it is truncated or no safetensors file: its {size} bytes can't hold "
-                             f"a header of {length}")
-        if length > MAXIMUM_HEADER:
-            raise ValueError(f"header must be at most {MAXIMUM_HEADER} bytes, not {length}")
-        with safe_open(path, framework="numpy") as handle:
-            yield _File(handle)
-    except (SafetensorError, TypeError, ValueError, RecursionError) as error:
-        raise NetworkFileError(f"{os.fspath(path)}: {error}") from error
+def _float_names(index: int, entry: Json) -> list[str]:
+    for name in ("biases", "scales"):
+        if not isinstance(entry[name], bool):
+            raise TypeError(f"layers[{index}].{name} must be true or false, not {entry[name]!r}")
+    return [*_names(entry), *(["biases"] if entry["biases"] else []), "thresholds",
+            *(["scales"] if entry["scales"] else [])]
+
+
+def _scales(arrays: list[Arrays]) -> list[Any] | None:
+    """Scales of all layers, or None if no layer has them."""
+    found = [layer.get("scales") for layer in arrays]
+    if all(scale is None for scale in found):
+        return None
+    if any(scale is None for scale in found):
+        raise ValueError("scales must be those of all layers or of none")
+    return found
+
+
+def _network_layers(header: Json) -> Any:
+    """Entries of the layers; version 1 has two lists in their place."""
+    if header["version"] == VERSION:
+        return header["layers"]
+    keys = ("weight_width", "membrane_width")
+    columns = [check_list(f"{key}s", header[f"{key}s"]) for key in keys]
+    if len(columns[0]) != len(columns[1]):
+        raise ValueError(f"membrane_widths must have {len(columns[0])} entries, "
+                         f"not {len(columns[1])}")
+    return [{**dict(zip(keys, widths, strict=True)), **_DENSE}
+            for widths in zip(*columns, strict=True)]
+
+
+def _snn_layers(header: Json) -> Any:
+    """Entries of the layers; version 1 has the sorted names of their arrays in their place."""
+    if header["version"] == VERSION:
+        return header["layers"]
+    layers, complete = check_list("layers", header["layers"]), ["biases", "thresholds", "weights"]
+    for index, names in enumerate(layers):
+        if names not in (complete, complete[1:]):
+            raise ValueError(f"layers[{index}] must be {complete} or {complete[1:]}, not {names!r}")
+    return [{"biases": names == complete, "scales": False, **_DENSE} for names in layers]

@@ -1,43 +1,34 @@
-"""The simulator gives the golden model's integers, whatever the network and however it is cut."""
+"""The simulator's results do not depend on how a data set is cut, or on what runs it."""
 
+import gc
+import re
+import sys
+import tracemalloc
+import weakref
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sc_neurocore import golden, simulator
+from sc_neurocore.extras import MissingExtraError
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
+from sc_neurocore.simulator import events, products
+
+ENGINES = ("events", "products")
 
 
-def random_layer(random, n_input, n_output, weight_width, membrane_width=None, output=False,
-                 reach=4.0):
-    """Extreme weights among the random ones, thresholds of up to ``reach`` weights."""
-    half = 2 ** (weight_width - 1)
-    weights = random.integers(-half, half, (n_output, n_input))
-    weights[random.random(weights.shape) < 0.2] = half - 1
-    thresholds = random.integers(1, int(reach * half) + 2, n_output)
-    if output:
-        thresholds[:] = thresholds[0]
-    limit = 2**47 if membrane_width is None else 2 ** (membrane_width - 1)
-    initial = np.minimum(thresholds // random.integers(1, 4), np.minimum(limit, thresholds) - 1)
-    return IntegerLayer(weights, random.integers(-half, half + 1, n_output), thresholds, initial,
-                        weight_width, membrane_width)
-
-
-@st.composite
-def networks(draw):
-    random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    shape = draw(st.lists(st.integers(1, 9), min_size=2, max_size=4))
-    last = len(shape) - 2
-    layers = [random_layer(random, n_input, n_output, draw(st.integers(2, 16)),
-                           None if index == last else draw(st.none() | st.integers(2, 12)),
-                           index == last, draw(st.sampled_from([0.0, 0.5, 4.0])))
-              for index, (n_input, n_output) in enumerate(pairwise(shape))]
-    return IntegerNetwork(tuple(layers), draw(st.integers(1, 40)), draw(st.integers(1, 16)),
-                          seed=draw(st.integers(1, 2**32 - 1)))
+def medium_network(seed=0, shape=(30, 20, 10), timesteps=16, **options):
+    random = np.random.default_rng(seed)
+    layers = []
+    for n_input, n_output in pairwise(shape):
+        weights = random.integers(-128, 128, (n_output, n_input))
+        thresholds = random.integers(1, 512, n_output)
+        thresholds[:] = thresholds[0] if n_output == shape[-1] else thresholds
+        layers.append(IntegerLayer(weights, random.integers(-128, 129, n_output), thresholds,
+                                   thresholds // 3))
+    return IntegerNetwork(tuple(layers), timesteps, seed=seed + 1, **options)
 
 
 def some_intensities(network, batch, seed=0):
@@ -49,43 +40,16 @@ def some_intensities(network, batch, seed=0):
 
 
 def assert_same(one, other):
-    for name in ("counts", "membranes", "currents", "predicted"):
-        got, want = getattr(one, name), getattr(other, name)
+    for got, want in zip(one.arrays(), other.arrays(), strict=True):
         assert got.dtype == want.dtype == np.int64
         assert got.shape == want.shape
-        assert np.array_equal(got, want), name
+        assert np.array_equal(got, want)
 
 
-@given(networks(), st.integers(0, 3))
-def test_results_are_the_golden_model_s(network, seed):
-    images = some_intensities(network, 4, seed)
-    assert_same(simulator.run(network, images), golden.run(network, images))
-
-
-@pytest.mark.parametrize("weight", [127, -128])
-@pytest.mark.parametrize("membrane_width", range(2, 9))
-def test_membranes_saturate_at_the_golden_model_s_limits(weight, membrane_width):
-    # Drives far beyond the limit, then silence: the output counts what the membrane kept
-    saturating = IntegerLayer(np.array([[weight, 64]]), np.array([-np.sign(weight)]), np.array([1]),
-                              np.array([0]), membrane_width=membrane_width)
-    repeat = IntegerLayer(np.array([[1]]), np.array([0]), np.array([1]), np.array([0]))
-    network = IntegerNetwork((saturating, repeat), 40)
-    images = np.array([[i, j] for i in (0, 10, 40) for j in (0, 20)])
-    assert network.widths[0].saturates
-    assert_same(simulator.run(network, images), golden.run(network, images))
-
-
-@given(networks())
-def test_a_single_image_has_no_batch_axis(network):
-    image = some_intensities(network, 1)[0]
-    assert_same(simulator.run(network, image), golden.run(network, image))
-
-
-def medium_network(seed=0, weight_width=8, shape=(30, 20, 10), timesteps=16):
-    random = np.random.default_rng(seed)
-    layers = [random_layer(random, n_input, n_output, weight_width, output=n_output == shape[-1])
-              for n_input, n_output in pairwise(shape)]
-    return IntegerNetwork(tuple(layers), timesteps, seed=seed + 1)
+def small_chunks(monkeypatch, images=7):
+    """Have both engines take so many images of 30 values at a time."""
+    monkeypatch.setattr(events, "CHUNK_VALUES", images * 30)
+    monkeypatch.setattr(products, "CHUNK_VALUES", images * 30)
 
 
 def test_the_random_networks_are_not_silent():
@@ -94,78 +58,160 @@ def test_the_random_networks_are_not_silent():
     assert len(np.unique(counts)) > 5
 
 
+# Chunks, threads, memory
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("batch", [0, 1, 6, 7, 8, 14, 15])
-def test_chunks_do_not_change_results(monkeypatch, batch):
+def test_chunks_do_not_change_results(monkeypatch, batch, engine):
     network = medium_network()
     images = some_intensities(network, batch)
-    monkeypatch.setattr(simulator, "CHUNK_VALUES", 7 * 30)
-    assert_same(simulator.run(network, images), golden.run(network, images))
+    small_chunks(monkeypatch)
+    assert_same(simulator.run(network, images, engine=engine), golden.run(network, images))
 
 
-def test_an_image_wider_than_a_chunk_is_one(monkeypatch):
-    monkeypatch.setattr(simulator, "CHUNK_VALUES", 1)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_image_wider_than_a_chunk_is_one(monkeypatch, engine):
+    small_chunks(monkeypatch, 0)
     images = some_intensities(medium_network(), 3)
-    assert_same(simulator.run(medium_network(), images), golden.run(medium_network(), images))
+    assert_same(simulator.run(medium_network(), images, engine=engine),
+                golden.run(medium_network(), images))
 
 
-def test_progress_is_told_after_every_chunk(monkeypatch):
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_do_not_change_results(monkeypatch, threads, engine):
+    small_chunks(monkeypatch)
+    for encoder in ("lfsr", "direct"):
+        network = medium_network(encoder=encoder)
+        images = some_intensities(network, 40)
+        assert_same(simulator.run(network, images, engine=engine, threads=threads),
+                    golden.run(network, images))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("threads", "done"), [(1, [5, 10, 15]), (2, [4, 8, 12, 15])])
+def test_progress_is_told_after_every_chunk(monkeypatch, engine, threads, done):
     told = []
-    monkeypatch.setattr(simulator, "CHUNK_VALUES", 7 * 30)
+    small_chunks(monkeypatch)
     simulator.run(medium_network(), some_intensities(medium_network(), 15),
-                  lambda done, total: told.append((done, total)))
-    assert told == [(7, 15), (14, 15), (15, 15)]
+                  lambda *numbers: told.append(numbers), engine=engine, threads=threads)
+    # Matrix products are one after another, and each of them in all threads
+    assert told == [(n, 15) for n in (done if engine == "events" else [5, 10, 15])]
 
 
-def wide_network(magnitude, shape=(3, 2, 2), timesteps=9):
-    """Odd biases and thresholds near ``magnitude``, which a type that is too narrow rounds."""
-    layers = [IntegerLayer(np.arange(n_input * n_output).reshape(n_output, n_input) * 2 - 3,
-                           np.full(n_output, magnitude // 2 - 7) + 2 * np.arange(n_output),
-                           np.full(n_output, magnitude - 1), np.full(n_output, magnitude // 3))
-              for n_input, n_output in pairwise(shape)]
-    return IntegerNetwork(tuple(layers), timesteps)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_memory_does_not_grow_with_the_data_set(monkeypatch, engine):
+    network = medium_network(shape=(300, 20, 2), timesteps=2)
+    small_chunks(monkeypatch, 1000)
+
+    def peak(images):
+        tracemalloc.start()
+        simulator.run(network, images, engine=engine, threads=1)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    few, many = np.zeros((500, 300), np.uint8), np.zeros((3000, 300), np.uint8)
+    peak(few)
+    # The results grow, by three numbers a class and image; the copy of a byte an input would, too
+    assert peak(many) - peak(few) < (len(many) - len(few)) * 100 < many.size - few.size
 
 
-@pytest.mark.parametrize("exponent", range(18, 32))
-def test_sums_are_exact_at_every_width(exponent):
-    network = wide_network(2**exponent - 1)
-    images = some_intensities(network, 5)
-    assert_same(simulator.run(network, images), golden.run(network, images))
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_single_image_has_no_batch_axis(engine):
+    network = medium_network()
+    image = some_intensities(network, 1)[0]
+    assert_same(simulator.run(network, image, engine=engine), golden.run(network, image))
+    spikes = np.ones((16, 30), dtype=bool)
+    network = replace(network, encoder="events")
+    assert_same(simulator.run(network, spikes, engine=engine), golden.run(network, spikes))
 
 
-def test_the_narrowest_exact_type_is_used():
-    def dtypes(network):
-        return [simulator._Population(layer, widths).dtype
-                for layer, widths in zip(network.layers, network.widths, strict=True)]
-
-    assert dtypes(medium_network()) == [np.float32, np.float32]
-    edge = IntegerLayer(np.array([[1]]), np.array([0]), np.array([2**24 - 1]), np.array([0]))
-    assert dtypes(IntegerNetwork((edge,), 1)) == [np.float32]
-    assert dtypes(IntegerNetwork((replace(edge, thresholds=edge.thresholds + 2),), 1)) \
-        == [np.float64]
+def test_images_may_have_any_shape_and_type():
+    network = medium_network()
+    images = some_intensities(network, 4)
+    want = golden.run(network, images)
+    assert_same(simulator.run(network, images.astype(np.uint8).reshape(4, 2, 3, 5)), want)
+    assert_same(simulator.run(network, images.tolist()), want)
 
 
-def test_no_network_is_too_wide_for_a_double():
-    largest = IntegerLayer(np.full((1, 2**16), -2**15), np.array([-(2**31 - 1)]),
-                           np.array([2**31 - 1]), np.array([0]), weight_width=16)
-    network = IntegerNetwork((largest,), 4096)
-    assert network.widths[0].accumulator < 54 - 1
-    assert network.current_width < 54 - 1
+def test_a_network_that_nobody_needs_is_forgotten():
+    network = medium_network()
+    simulator.run(network, some_intensities(network, 1), engine="events")
+    known = weakref.ref(network)
+    del network
+    gc.collect()
+    assert known() is None
 
 
-@pytest.mark.parametrize("width", [1, 3, 8, 13, 16])
-@pytest.mark.parametrize("seed", [1, 2**32 - 1, 0xDEADBEEF])
-def test_draws_are_the_golden_model_s(width, seed):
-    network = replace(medium_network(), intensity_width=width, seed=seed, timesteps=25)
-    draws = simulator.encoder_draws(network)
-    assert draws.shape == (25, 30)
-    assert draws.ravel().tolist() == list(islice(golden.lfsr_draws(network), 25 * 30))
+# Which engine
+
+def wide_network():
+    """Accumulators of 33 bits."""
+    layer = IntegerLayer(np.array([[5]]), np.array([2**31 - 1]), np.array([2**31 - 1]),
+                         np.array([2**30]))
+    return IntegerNetwork((layer,), 3)
 
 
-@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 63, 64, 65, 2047, 2048, 2049, 70_001])
-def test_bits_do_not_depend_on_how_many_there_are(count):
-    state = 0x9E3779B1
-    reference = golden.lfsr_draws(replace(medium_network(), intensity_width=1))
-    assert simulator.lfsr_bits(state, count).tolist() == list(islice(reference, count))
+def test_the_report_says_which_engine_runs_and_why():
+    network = medium_network()
+    assert simulator.engine_report(network).engine == "events"
+    for other, options, reason in (
+            (network, {"engine": "products"}, "asked for"),
+            (network, {"device": "cpu"}, "torch computes, on the device cpu"),
+            (replace(network, schedule="layer_by_layer"), {},
+             "under the schedule layer_by_layer a layer is one product"),
+            (wide_network(), {},
+             "the accumulators of layer 0 have 33 bits, which is more than 32")):
+        assert str(simulator.engine_report(other, **options)) == f"products: {reason}"
+
+
+def test_without_numba_there_are_products(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    report = simulator.engine_report(medium_network())
+    assert report.engine == "products"
+    assert report.reason == ("numba is not installed; install it with: "
+                             "pip install 'sc-neurocore-fpga[fast]'")
+    with pytest.raises(MissingExtraError, match="numba is not installed"):
+        simulator.run(medium_network(), np.zeros(30, int), engine="events")
+
+
+@pytest.mark.parametrize(("options", "error", "message"), [
+    ({"engine": "fast"}, ValueError, "Engine must be one of auto, events, products, not 'fast'"),
+    ({"engine": "events", "device": "cpu"}, ValueError,
+     "Engine must be products, not events: torch computes, on the device cpu"),
+    ({"threads": 0}, ValueError, "Threads must be in range(1, 1025), not 0"),
+    ({"threads": 1.0}, TypeError, "Threads must be an integer, not 1.0"),
+    ({"threads": 2, "device": "cpu"}, ValueError,
+     "Threads must not be given with a device: torch.set_num_threads() is for these"),
+])
+def test_options_are_checked(options, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        simulator.run(medium_network(), np.zeros((1, 30), int), **options)
+
+
+def test_an_engine_that_cannot_is_refused():
+    with pytest.raises(ValueError, match=r"^Engine must be products, not events: the accumulators "
+                                         r"of layer 0 have 33 bits"):
+        simulator.run(wide_network(), [0], engine="events")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_inputs_are_checked_wherever_they_are(monkeypatch, engine):
+    network = medium_network()
+    small_chunks(monkeypatch)
+    images = some_intensities(network, 20)
+    for value in (256, -1):
+        images[17, 3] = value
+        with pytest.raises(ValueError, match=r"^Intensities must be in range\(256\), but image 17, "
+                                             rf"input 3 is {value}$"):
+            simulator.run(network, images, engine=engine)
+    with pytest.raises(ValueError, match=r"^Intensities must be in range\(256\), but input 3 is"):
+        simulator.run(network, [0, 0, 0, 256] + [0] * 26, engine=engine)
+    with pytest.raises(ValueError, match=r"^Intensities must have shape \(30,\) or \(batch, 30\)"):
+        simulator.run(network, images[:, :29], engine=engine)
+    with pytest.raises(TypeError, match=r"^Intensities must be integers, not float64"):
+        simulator.run(network, images / 255, engine=engine)
 
 
 # Accuracy
@@ -181,7 +227,8 @@ def test_accuracy_is_the_fraction_predicted_as_labelled():
     assert simulator.accuracy(network, images, labels) == 1.0
     labels = labels.copy()
     labels[:10] = (labels[:10] + 1) % 10
-    assert simulator.accuracy(network, images, labels) == 0.75
+    for engine in ENGINES:
+        assert simulator.accuracy(network, images, labels, engine=engine) == 0.75
 
 
 def test_accuracy_of_several_seeds_is_one_a_seed():
@@ -212,9 +259,3 @@ def test_seeds_are_checked():
     network, images, labels = labelled()
     with pytest.raises(ValueError, match=r"^Seed must be in range\(1, 4294967296\), not 0$"):
         simulator.accuracy(network, images, labels, seeds=[0])
-
-
-def test_intensities_are_checked():
-    network = medium_network()
-    with pytest.raises(ValueError, match=r"^Intensities must be in range\(256\), but input 3 is"):
-        simulator.run(network, [0, 0, 0, 256] + [0] * 26)

@@ -172,7 +172,7 @@ class Chain:
             coded = np.broadcast_to(inputs[:, None], shape)
         else:
             coded = inputs if self.encoder == "events" else (
-                self._engine.draws < limits(network, inputs)[:, None])
+                self._engine.draws < limits(inputs, network.intensity_width)[:, None])
             activity = self.snn.activity(coded, encoder="events")
         return [self._spiking(activity), self._integer_values(network, coded)]
 

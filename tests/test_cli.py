@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,8 +98,8 @@ def folder(files, monkeypatch):
 def test_help_and_version(capfd):
     code, out, err = run(capfd)
     assert (code, err) == (0, "")
-    names = ["demo", "convert", "quantize", "simulate", "verilog", "verify"]
-    assert [line.split()[0] for line in out.splitlines()[-6:]] == names
+    names = ["demo", "download", "convert", "quantize", "report", "simulate", "verilog", "verify"]
+    assert [line.split()[0] for line in out.splitlines()[-8:]] == names
     for name in names:
         code, out, _ = run(capfd, name, "--help")
         assert code == 0
@@ -111,11 +112,62 @@ def test_convert(folder, capfd):
                  "--calibration", "data.npz", "--output", folder / "again.safetensors"]
     assert succeeds(capfd, *arguments) == {
         "output": str(folder / "again.safetensors"), "shape": [6, 5, 3], "timesteps": 6,
-        "initial_membrane": 0, "calibration_images": 12}
+        "initial_membrane": 0, "schedule": "pipelined", "calibration_images": 12}
     made = (folder / "again.safetensors").read_bytes()
     assert made == (folder / "snn.safetensors").read_bytes()
     assert succeeds(capfd, *arguments, "--initial-membrane", 0.5)["initial_membrane"] == 0.5
     assert load_snn("again.safetensors").initial_membrane_fraction == 0.5
+
+
+def test_convert_takes_the_methods(folder, capfd):
+    arguments = ["convert", "cli_models:make", "--weights", "weights.safetensors",
+                 "--calibration", "data.npz", "--output", "methods.safetensors"]
+    made = {}
+    for options in ("--scale max", "--scale mse --per-channel", "--calibrate poisson",
+                    "--schedule layer_by_layer"):
+        summary = succeeds(capfd, *arguments, *options.split())
+        made[options] = load_snn("methods.safetensors")
+        assert summary["initial_membrane"] == (0.5 if "calibrate" in options else 0)
+    assert made["--schedule layer_by_layer"].schedule == "layer_by_layer"
+    assert len({snn.weights[0].tobytes() for snn in made.values()}) == 4
+    assert "--calibrate needs the images" in fails(
+        capfd, "convert", "cli_models:make", "--calibrate", "direct", *OUT)
+
+
+def test_convert_takes_onnx(folder, capfd):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)     # the exporter's about itself
+        torch.onnx.export(model, (torch.zeros(1, 6),), "model.onnx", dynamo=False)
+    succeeds(capfd, "convert", "model.onnx", "--timesteps", 6, "--calibration", "data.npz",
+             "--output", "from_onnx.safetensors")
+    one, other = load_snn("from_onnx.safetensors"), load_snn("snn.safetensors")
+    assert all(np.allclose(a, b) for a, b in zip(one.weights, other.weights, strict=True))
+    assert "--weights can't be given for model.onnx" in fails(
+        capfd, "convert", "model.onnx", "--weights", "weights.safetensors", *OUT)
+    (folder / "broken.onnx").write_bytes(b"nothing")
+    assert "broken.onnx" in fails(capfd, "convert", "broken.onnx", *OUT)
+
+
+def test_report(folder, capfd):
+    arguments = ["report", "cli_models:make", "snn.safetensors", "--weights",
+                 "weights.safetensors", "--data", "data.npz"]
+    found = succeeds(capfd, *arguments, "--network", "network.safetensors", "--plot", "causes.png")
+    assert [layer["neurons"] for layer in found["layers"]] == [5, 3]
+    assert (folder / "causes.png").read_bytes().startswith(b"\x89PNG")
+    code, out, _ = run(capfd, *arguments, "--encoder", "direct")
+    assert code == 0
+    assert "time quantization" in out
+    assert "weight quantization" not in out
+
+
+def test_download_refuses_what_is_not_there(folder, capfd):
+    (folder / "mnist").mkdir()
+    message = fails(capfd, "download", "mnist", "--output", "mnist", "--url",
+                    "http://127.0.0.1:9/")
+    assert list((folder / "mnist").iterdir()) == []
+    assert "http://127.0.0.1:9/train-images-idx3-ubyte.gz can't be fetched" in message
 
 
 def test_quantize(folder, capfd):
@@ -140,6 +192,26 @@ def test_simulate(folder, capfd):
         assert results["counts"].shape == (4, 9, 3)
         right = results["predicted"] == np.arange(9) % 3
     assert right.mean(axis=1).tolist() == measured["accuracies"]
+
+
+def test_simulate_says_how_it_ran(folder, capfd):
+    measured = succeeds(capfd, "simulate", "network.safetensors", "--data", "data.npz",
+                        "--engine", "products", "--exit-margin", 0)
+    assert measured["engine"] == "products"
+    assert measured["exit"]["mean_timesteps"] == 1
+    code, out, _ = run(capfd, "simulate", "network.safetensors", "--data", "data.npz",
+                       "--exit-margin", 1e9)
+    assert code == 0
+    assert "exit at a margin of 1e+09 thresholds: 6.00 timesteps" in out
+
+
+def test_quantize_takes_the_encoder(folder, capfd):
+    summary = succeeds(capfd, "quantize", "snn.safetensors", "--encoder", "low_discrepancy",
+                       "--output", "even.safetensors")
+    assert (summary["encoder"], summary["schedule"]) == ("low_discrepancy", "pipelined")
+    assert load_network("even.safetensors").encoder == "low_discrepancy"
+    assert "Encoder must be lfsr in hardware, not low_discrepancy" in fails(
+        capfd, "verilog", "even.safetensors", "--output", "even.v")
 
 
 def test_simulate_writes_the_same_bytes_again(folder, capfd):

@@ -1,0 +1,79 @@
+"""Commands about the circuit."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from .frame import Outcome, check_different, check_suffix, command, progress_bar
+from .options import (
+    COUNT,
+    FOLDER,
+    OUTPUT,
+    accelerator_spec,
+    data_option,
+    layout_options,
+    load_network,
+    network_argument,
+    seed_option,
+)
+
+
+@command
+@network_argument
+@layout_options
+@click.option("--trace", is_flag=True, help="Add the trace ports.")
+@click.option("--name", default="accelerator", show_default=True, help="Name of the top module.")
+@seed_option
+@click.option("--output", type=OUTPUT, required=True, help="Verilog file.")
+def verilog(network: Path, lanes: int | tuple[int, ...], beats: int, trace: bool, name: str,
+            seed: int | None, output: Path) -> Outcome:
+    """Generate the circuit.
+
+    NETWORK is an integer network. Its weights become initial contents of memories.
+    """
+    from .. import verilog as generator
+    from ..files import replacing
+
+    loaded = load_network(network, seed)
+    spec = accelerator_spec(loaded, lanes, beats)
+    check_different(network, output)
+    with replacing(output) as part, progress_bar("generating Verilog"):
+        text = generator.generate(loaded, spec, trace=trace, name=name)
+        part.write_text(text, encoding="utf-8")
+    lines = text.count("\n")
+    return Outcome({"output": str(output), "name": name, "lanes": list(spec.lanes),
+                    "beats": spec.beats, "lines": lines},
+                   f"{name}, lanes {', '.join(map(str, spec.lanes))}: "
+                   f"{lines} lines, written to {output}")
+
+
+@command
+@network_argument
+@data_option
+@click.option("--images", type=COUNT, default=5, show_default=True, help="Take the first N.")
+@layout_options
+@seed_option
+@click.option("--waves", type=OUTPUT, help="Waveform of the run without stalls, .vcd.")
+@click.option("--folder", type=FOLDER,
+              help="Folder for logs and for compiled simulations, which are used again.")
+def verify(network: Path, data: str, images: int, lanes: int | tuple[int, ...], beats: int,
+           seed: int | None, waves: Path | None, folder: Path | None) -> Outcome:
+    """Simulate the circuit and compare it with the golden model.
+
+    NETWORK is an integer network. Every spike, membrane, result and cycle of its Verilog is
+    compared, on test images of DATA; the exit code is 1 if one of them differs.
+    """
+    from .. import cosim
+    from ..datasets import load_images
+    from ..files import replacing
+
+    check_suffix(waves, ".vcd")
+    loaded = load_network(network, seed)
+    spec = accelerator_spec(loaded, lanes, beats)
+    intensities = loaded.intensities(load_images(data, limit=images).images)
+    with (nullcontext() if waves is None else replacing(waves) as part,
+          progress_bar(f"co-simulating {len(intensities)} images")):
+        report = cosim.verify(loaded, intensities, spec, folder=folder, waves=part)
+    return Outcome(report.as_dict(), f"{report}\n{report.cycles_per_image:.1f} cycles per image",
+                   report.passed)

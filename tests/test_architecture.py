@@ -13,7 +13,7 @@ PACKAGE = Path(sc_neurocore.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 HOMES = {
-    "torch": ("conversion/",),
+    "torch": ("conversion/", "interchange/"),
     "amaranth": ("gateware/", "verilog.py"),
     "cocotb": ("cosim/",),
     "cocotb_tools": ("cosim/",),

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from sc_neurocore.conversion import nir_files
 from sc_neurocore.conversion.converted_snn import ConvertedSNN
-from sc_neurocore.conversion.nir_export import save_nir
-from sc_neurocore.conversion.nir_import import load_nir
+from sc_neurocore.interchange import nir_files
+from sc_neurocore.interchange.nir_export import save_nir
+from sc_neurocore.interchange.nir_import import load_nir
 from sc_neurocore.network_file import NetworkFileError
 
 SNN = ConvertedSNN([np.arange(-3.0, 3.0).reshape(2, 3)], [np.array([0.5, 0.25])], [1.0], 8)

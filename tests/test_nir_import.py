@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sc_neurocore.conversion.converted_snn import ConvertedSNN
-from sc_neurocore.conversion.nir_export import save_nir, to_nir
-from sc_neurocore.conversion.nir_import import from_nir, load_nir
+from sc_neurocore.interchange.nir_export import save_nir, to_nir
+from sc_neurocore.interchange.nir_import import from_nir, load_nir
 from sc_neurocore.network_file import NetworkFileError
 from sc_neurocore.synapses import INPUT, Convolution, Dense, Source
 

@@ -14,8 +14,8 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from sc_neurocore.conversion import QCFSActivation, convert  # noqa: E402
-from sc_neurocore.conversion.onnx_import import load_onnx  # noqa: E402
 from sc_neurocore.extras import MissingExtraError  # noqa: E402
+from sc_neurocore.interchange.onnx_import import load_onnx  # noqa: E402
 
 # torch deprecates its older exporter, by which most files were written, and parts of it again
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}:DeprecationWarning") for message in (

@@ -11,9 +11,9 @@ from sc_neurocore import golden
 from sc_neurocore.conversion import ConvertedSNN
 from sc_neurocore.conversion.ann import Activation, AnnGraph, AnnLayer
 from sc_neurocore.conversion.ann_to_snn import scaled_network
-from sc_neurocore.conversion.causes import CAUSES, Chain
 from sc_neurocore.conversion.graph import trace
 from sc_neurocore.conversion.report import report
+from sc_neurocore.conversion.report.causes import CAUSES, Chain
 from sc_neurocore.quantization import quantize
 from sc_neurocore.synapses import INPUT, Convolution, Dense, MaxPool, Source
 
@@ -326,7 +326,7 @@ def test_chunks_make_no_difference(monkeypatch):
     network = quantize(snn)
     labels = np.zeros(40, int)
     whole = report(graph, snn, images, labels, network).as_dict()
-    monkeypatch.setattr("sc_neurocore.conversion.causes._CHUNK_VALUES", 400)
+    monkeypatch.setattr("sc_neurocore.conversion.report.causes._CHUNK_VALUES", 400)
     parts = report(graph, snn, images, labels, network).as_dict()
     assert parts["accuracy"] == whole["accuracy"]
     for one, other in zip(parts["layers"], whole["layers"], strict=True):

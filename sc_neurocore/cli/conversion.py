@@ -95,7 +95,7 @@ def load_model(model: str, weights: Path | None) -> Any:
         return loading.load_model(model, weights)
     if weights is not None:
         raise ValueError(f"--weights can't be given for {model}, which has its own")
-    from ..conversion.onnx_import import load_onnx
+    from ..interchange.onnx_import import load_onnx
 
     return load_onnx(model)
 

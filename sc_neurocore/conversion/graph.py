@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from sc_neurocore.conversion.ann import Activation, AnnGraph, AnnLayer
-from sc_neurocore.conversion.linear_operators import linear
-from sc_neurocore.conversion.operator_table import PASSING, RESHAPING, SUPPORTED
-from sc_neurocore.conversion.reading import Reader, attribute_of, operation_of, plain
-from sc_neurocore.conversion.tracing import refusal, trace_forward
-from sc_neurocore.conversion.values import LayerList, Value
+from sc_neurocore.conversion.tracing.forward import refusal, trace_forward
+from sc_neurocore.conversion.tracing.linear_operators import linear
+from sc_neurocore.conversion.tracing.operator_table import PASSING, RESHAPING, SUPPORTED
+from sc_neurocore.conversion.tracing.reading import Reader, attribute_of, operation_of, plain
+from sc_neurocore.conversion.tracing.values import LayerList, Value
 from sc_neurocore.extras import require
 from sc_neurocore.synapses import INPUT, Source
 

@@ -4,6 +4,7 @@ Spikes of up to 32 timesteps are the bits of a mask, timestep 0 the lowest, one 
 or neuron of an image.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,15 @@ Array = npt.NDArray[Any]
 ONE = np.uint32(1)
 
 
-@njit(nogil=True, cache=True)
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function when it is called, and remember the result across runs if possible."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:   # neither this folder nor the user's cache can be written to
+        return njit(nogil=True)(function)
+
+
+@compiled
 def encode(draws: Array, limits: Array, masks: Array) -> None:
     """Set ``masks``, (batch, n_input), to where draws, (timesteps, n_input), are below limits."""
     for image in range(masks.shape[0]):
@@ -26,7 +35,7 @@ def encode(draws: Array, limits: Array, masks: Array) -> None:
                 mask[j] = mask[j] << ONE | np.uint32(draws[t, j] < limit[j])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def bits(x: Any) -> Any:
     """Ones of 32 bits; the pattern becomes the processor's own instruction."""
     x = np.uint32(x - (x >> np.uint32(1) & np.uint32(0x55555555)))
@@ -35,13 +44,13 @@ def bits(x: Any) -> Any:
     return np.uint32(x * np.uint32(0x01010101)) >> np.uint32(24)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def lowest_bit(x: Any) -> Any:
     """Position of the lowest one of ``x``, which is not 0."""
     return bits(np.uint32((x & np.uint32(-x)) - ONE))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add_row(drive: Array, mask: Any, weights: Array, offset: Any, target: Any, length: Any) -> None:
     """Add a row of weights to the drive of some neurons in the timesteps of ``mask``."""
     while mask:
@@ -51,7 +60,7 @@ def add_row(drive: Array, mask: Any, weights: Array, offset: Any, target: Any, l
             drive[t, target + k] += weights[offset + k]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def subtract_row(drive: Array, mask: Any, weights: Array, offset: Any, target: Any, length: Any
                  ) -> None:
     """Subtract what `add_row` would add."""
@@ -62,7 +71,7 @@ def subtract_row(drive: Array, mask: Any, weights: Array, offset: Any, target: A
             drive[t, target + k] -= weights[offset + k]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def integrate(mask: Array, groups: Array, entries: Array, weights: Array, size: int, drive: Array
               ) -> None:
     """Add up what spikes of one image bring in each of ``size`` timesteps.
@@ -92,7 +101,7 @@ def integrate(mask: Array, groups: Array, entries: Array, weights: Array, size: 
                     add_row(drive, m, weights, offset, target, length)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def fire(drive: Array, size: int, constant: Array, thresholds: Array, limit: int, membrane: Array,
          mask: Array) -> None:
     """Integrate and fire ``size`` timesteps of one image's neurons.
@@ -115,7 +124,7 @@ def fire(drive: Array, size: int, constant: Array, thresholds: Array, limit: int
                 membrane[k] = min(max(membrane[k], np.int32(-limit)), np.int32(limit - 1))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def advance(masks: Array, segments: Array, groups: Array, entries: Array, weights: Array,
             width: int, size: int, constants: Array, thresholds: Array, limit: int,
             membranes: Array, fired: Array) -> None:

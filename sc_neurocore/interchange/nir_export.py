@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from sc_neurocore.conversion.checks import FloatArray
 from sc_neurocore.conversion.converted_snn import ConvertedSNN
-from sc_neurocore.conversion.nir_files import METADATA_KEY, PathLike
-from sc_neurocore.conversion.nir_nodes import check_timestep
 from sc_neurocore.extras import require
 from sc_neurocore.files import replacing
+from sc_neurocore.interchange.nir_files import METADATA_KEY, PathLike
+from sc_neurocore.interchange.nir_nodes import check_timestep
 from sc_neurocore.synapses import INPUT, Convolution, Dense, Source, Synapses
 
 __all__ = ["save_nir", "to_nir"]

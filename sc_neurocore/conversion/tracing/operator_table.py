@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sc_neurocore.conversion import linear_operators as maps
-from sc_neurocore.conversion import operators as ops
 from sc_neurocore.conversion.qcfs import QCFSActivation
+from sc_neurocore.conversion.tracing import linear_operators as maps
+from sc_neurocore.conversion.tracing import operators as ops
 from sc_neurocore.extras import require
 
 try:

@@ -7,8 +7,8 @@
     json.dumps(answer.as_dict())
 
 Between the trained network and the integers there is a chain of networks, each with one more cause
-of error: see `sc_neurocore.conversion.causes`. With A_0, …, A_K the values of a layer in each of
-them, all neurons and images,
+of error: see `sc_neurocore.conversion.report.causes`. With A_0, …, A_K the values of a layer in
+each of them, all neurons and images,
 
     d_k = A_k − A_{k−1}             what cause k changes
     e   = A_K − A_0 = Σ d_k         what is wrong in the end
@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import numpy.typing as npt
 
-from sc_neurocore.conversion.advice import NOTABLE_ERROR, advice
 from sc_neurocore.conversion.ann import AnnGraph
-from sc_neurocore.conversion.causes import Chain
 from sc_neurocore.conversion.checks import FloatArray, check_at_least, refuse, unit_array
 from sc_neurocore.conversion.converted_snn import ENCODERS, TOLERANCE, ConvertedSNN
+from sc_neurocore.conversion.report.advice import NOTABLE_ERROR, advice
+from sc_neurocore.conversion.report.causes import Chain
 from sc_neurocore.network import IntegerNetwork
 
 if TYPE_CHECKING:

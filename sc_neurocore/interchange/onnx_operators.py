@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from sc_neurocore.conversion import onnx_layers as layers
-from sc_neurocore.conversion.onnx_graph import Graph, Node, UnsupportedError
-from sc_neurocore.conversion.onnx_layers import Reading
 from sc_neurocore.conversion.qcfs import QCFSActivation
 from sc_neurocore.extras import require
+from sc_neurocore.interchange import onnx_layers as layers
+from sc_neurocore.interchange.onnx_graph import Graph, Node, UnsupportedError
+from sc_neurocore.interchange.onnx_layers import Reading
 
 try:
     import torch

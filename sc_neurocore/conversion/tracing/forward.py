@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from sc_neurocore.conversion.operator_table import MODULES, SUPPORTED, obstacle
+from sc_neurocore.conversion.tracing.operator_table import MODULES, SUPPORTED, obstacle
 from sc_neurocore.extras import require
 
 try:

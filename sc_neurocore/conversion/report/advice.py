@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sc_neurocore.conversion.causes import Chain
+from sc_neurocore.conversion.report.causes import Chain
 
 if TYPE_CHECKING:
     from sc_neurocore.conversion.report import LayerReport

@@ -3,8 +3,9 @@
 import inspect
 from typing import Any
 
-from sc_neurocore.conversion.affine import UnsupportedError
-from sc_neurocore.conversion.operator_table import (
+from sc_neurocore.conversion.tracing.affine import UnsupportedError
+from sc_neurocore.conversion.tracing.forward import type_name
+from sc_neurocore.conversion.tracing.operator_table import (
     ADVICE,
     FUNCTIONS,
     IN_PLACE,
@@ -16,8 +17,7 @@ from sc_neurocore.conversion.operator_table import (
     Operation,
     obstacle,
 )
-from sc_neurocore.conversion.tracing import type_name
-from sc_neurocore.conversion.values import LayerList, Pooled, Value
+from sc_neurocore.conversion.tracing.values import LayerList, Pooled, Value
 from sc_neurocore.extras import require
 from sc_neurocore.synapses import INPUT, Source
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sc_neurocore.conversion.onnx_graph import Graph, Node
 from sc_neurocore.extras import require
+from sc_neurocore.interchange.onnx_graph import Graph, Node
 
 try:
     import torch

@@ -15,9 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sc_neurocore.conversion.onnx_graph import Graph, Node, UnsupportedError
-from sc_neurocore.conversion.onnx_operators import SUPPORTED, read_node, unsupported
 from sc_neurocore.extras import require
+from sc_neurocore.interchange.onnx_graph import Graph, Node, UnsupportedError
+from sc_neurocore.interchange.onnx_operators import SUPPORTED, read_node, unsupported
 
 try:
     import torch

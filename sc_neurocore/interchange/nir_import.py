@@ -11,12 +11,12 @@ from dataclasses import dataclass, fields, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from sc_neurocore.conversion.affine import UnsupportedError
 from sc_neurocore.conversion.checks import FloatArray, check_at_least, check_real
 from sc_neurocore.conversion.converted_snn import ConvertedSNN, Weights
-from sc_neurocore.conversion.nir_files import METADATA_KEY, PathLike, Tree, read_tree
-from sc_neurocore.conversion.nir_nodes import OPERATIONS, REASONS, Node, check_timestep, neurons
-from sc_neurocore.conversion.values import Value
+from sc_neurocore.conversion.tracing.affine import UnsupportedError
+from sc_neurocore.conversion.tracing.values import Value
+from sc_neurocore.interchange.nir_files import METADATA_KEY, PathLike, Tree, read_tree
+from sc_neurocore.interchange.nir_nodes import OPERATIONS, REASONS, Node, check_timestep, neurons
 from sc_neurocore.network_file import NetworkFileError
 from sc_neurocore.synapses import INPUT, Dense, Source
 

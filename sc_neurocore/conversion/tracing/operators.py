@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from sc_neurocore.conversion.affine import UnsupportedError
 from sc_neurocore.conversion.ann import Activation
 from sc_neurocore.conversion.checks import FloatArray, check_at_least
-from sc_neurocore.conversion.linear_operators import axis_of, numbers
-from sc_neurocore.conversion.values import LayerList, Pooled, Value
+from sc_neurocore.conversion.tracing.affine import UnsupportedError
+from sc_neurocore.conversion.tracing.linear_operators import axis_of, numbers
+from sc_neurocore.conversion.tracing.values import LayerList, Pooled, Value
 from sc_neurocore.extras import require
 
 try:

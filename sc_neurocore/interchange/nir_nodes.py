@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sc_neurocore.conversion.affine import image_shape
 from sc_neurocore.conversion.checks import FloatArray, check_real
-from sc_neurocore.conversion.values import Value
+from sc_neurocore.conversion.tracing.affine import image_shape
+from sc_neurocore.conversion.tracing.values import Value
 from sc_neurocore.layer_headers import bounded
 from sc_neurocore.synapses import Convolution, Dense, Pair
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sc_neurocore.conversion.affine import UnsupportedError, image_shape
 from sc_neurocore.conversion.checks import FloatArray
-from sc_neurocore.conversion.values import LayerList, Pooled, Value
+from sc_neurocore.conversion.tracing.affine import UnsupportedError, image_shape
+from sc_neurocore.conversion.tracing.values import LayerList, Pooled, Value
 from sc_neurocore.extras import require
 from sc_neurocore.synapses import Convolution, Dense, MaxPool, Pair, Source
 

@@ -5,7 +5,9 @@ from math import prod
 
 import numpy as np
 
-from sc_neurocore.conversion.affine import (
+from sc_neurocore.conversion.ann import Activation, AnnLayer
+from sc_neurocore.conversion.checks import FloatArray
+from sc_neurocore.conversion.tracing.affine import (
     Chain,
     UnsupportedError,
     added,
@@ -14,8 +16,6 @@ from sc_neurocore.conversion.affine import (
     matrix,
     single,
 )
-from sc_neurocore.conversion.ann import Activation, AnnLayer
-from sc_neurocore.conversion.checks import FloatArray
 from sc_neurocore.synapses import INPUT, Dense, MaxPool, Source, Synapses
 
 

@@ -98,8 +98,9 @@ def folder(files, monkeypatch):
 def test_help_and_version(capfd):
     code, out, err = run(capfd)
     assert (code, err) == (0, "")
-    names = ["demo", "download", "convert", "quantize", "report", "simulate", "verilog", "verify"]
-    assert [line.split()[0] for line in out.splitlines()[-8:]] == names
+    names = ["demo", "download", "convert", "import", "export", "quantize", "report", "simulate",
+             "verilog", "verify"]
+    assert [line.split()[0] for line in out.splitlines()[-10:]] == names
     for name in names:
         code, out, _ = run(capfd, name, "--help")
         assert code == 0
@@ -148,6 +149,16 @@ def test_convert_takes_onnx(folder, capfd):
         capfd, "convert", "model.onnx", "--weights", "weights.safetensors", *OUT)
     (folder / "broken.onnx").write_bytes(b"nothing")
     assert "broken.onnx" in fails(capfd, "convert", "broken.onnx", *OUT)
+
+
+def test_networks_go_to_nir_and_back(folder, capfd):
+    succeeds(capfd, "export", "snn.safetensors", "--output", "snn.nir")
+    again = succeeds(capfd, "import", "snn.nir", "--output", "from_nir.safetensors")
+    assert (again["shape"], again["timesteps"]) == ([6, 5, 3], 6)
+    one, other = load_snn("from_nir.safetensors"), load_snn("snn.safetensors")
+    assert all(np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
+    assert "weights.safetensors" in fails(capfd, "import", "weights.safetensors", *OUT)
+    assert "not 0" in fails(capfd, "import", "snn.nir", "--timesteps", 0, *OUT)
 
 
 def test_report(folder, capfd):

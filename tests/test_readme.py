@@ -1,17 +1,20 @@
-"""The README's Python is run as it stands there, and its commands exist."""
+"""The README's and the guide's Python is run as it stands there, and the commands exist."""
 
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
-from sc_neurocore import cli, cosim
+from sc_neurocore import cli, cosim, simulator
 from sc_neurocore.conversion import QCFSActivation
 from sc_neurocore.conversion.training import train_mlp
 from sc_neurocore.datasets import digits
+from sc_neurocore.quantization import quantize
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "conversion.md").read_text()
 
 
 @pytest.fixture
@@ -23,7 +26,9 @@ def names(monkeypatch):
     data = digits()
     model = train_mlp(data.train_images, data.train_labels, hidden=(16,), epochs=3)
     return {"model": model, "calibration_images": data.train_images,
-            "test_images": data.test_images[:30], "train": lambda model, epochs: None}
+            "test_images": data.test_images[:30], "test_labels": data.test_labels[:30],
+            "images": data.train_images[:200], "train": lambda model, epochs: None,
+            "relu_model": deepcopy(model), "simulator": simulator, "quantize": quantize}
 
 
 def test_the_python_runs(names):
@@ -37,6 +42,14 @@ def test_the_python_runs(names):
     assert names["snn"].initial_membrane_fraction == 0.5
 
 
+def test_the_guide_runs(names, capsys):
+    exec("\n".join(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)), names)
+    assert names["network"].layers[0].weight_width == 4
+    assert names["network"].schedule == "layer_by_layer"
+    assert "the main cause of error" in capsys.readouterr().out
+    assert names["same"].shape == names["snn"].shape
+
+
 def test_the_commands_and_their_options_exist():
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
     used = re.findall(r"^sc-neurocore +(\w+) (.*)$", shell, re.MULTILINE)
@@ -48,5 +61,6 @@ def test_the_commands_and_their_options_exist():
 
 
 def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("http") or (ROOT / target).exists(), target
+    for text, folder in ((README, ROOT), (GUIDE, ROOT / "docs")):
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert target.startswith("http") or (folder / target).exists(), target

@@ -95,7 +95,7 @@ def load_model(model: str, weights: Path | None) -> Any:
         return loading.load_model(model, weights)
     if weights is not None:
         raise ValueError(f"--weights can't be given for {model}, which has its own")
-    from ..interchange.onnx_import import load_onnx
+    from ..interchange import load_onnx
 
     return load_onnx(model)
 
@@ -103,6 +103,52 @@ def load_model(model: str, weights: Path | None) -> Any:
 def input_shape_of(given: int | tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Shape of one image, of the option --input-shape."""
     return (given,) if isinstance(given, int) else given
+
+
+@command
+@click.argument("nir", type=FILE)
+@click.option("--timesteps", type=int, help="Timesteps an image.  [default: those recorded]")
+@click.option("--reset", type=click.Choice(["subtract"]),
+              help="How neurons reset, which NIR has no place for.  [default: as recorded]")
+@click.option("--dt", type=float, metavar="SECONDS", help="Timestep.  [default: as recorded]")
+@click.option("--initial-membrane", type=float,
+              help="Membrane at the start, in thresholds.  [default: as recorded, or 0]")
+@click.option("--output", type=OUTPUT, required=True, help="Float network, .safetensors.")
+def import_(nir: Path, timesteps: int | None, reset: str | None, dt: float | None,
+            initial_membrane: float | None, output: Path) -> Outcome:
+    """Read a spiking network that another tool wrote.
+
+    NIR is a file of the Neuromorphic Intermediate Representation.
+    """
+    from ..files import replacing
+    from ..interchange import load_nir
+    from ..storage import save_snn
+
+    check_different(nir, output)
+    with replacing(output) as part:
+        snn = load_nir(nir, timesteps, reset=reset, dt=dt,
+                       initial_membrane_fraction=initial_membrane)
+        save_snn(snn, part)
+    return Outcome({"output": str(output), "shape": list(snn.shape), "timesteps": snn.T},
+                   f"{snn}, written to {output}")
+
+
+@command
+@click.argument("snn", type=FILE)
+@click.option("--dt", type=float, default=1e-4, show_default=True, metavar="SECONDS",
+              help="What a timestep stands for.")
+@click.option("--output", type=OUTPUT, required=True, help="NIR file.")
+def export(snn: Path, dt: float, output: Path) -> Outcome:
+    """Write a spiking network for other tools, as NIR.
+
+    SNN is a float network.
+    """
+    from ..interchange import save_nir
+    from ..storage import load_snn
+
+    check_different(snn, output)
+    save_nir(load_snn(snn), output, dt)
+    return Outcome({"output": str(output)}, f"written to {output}")
 
 
 @command

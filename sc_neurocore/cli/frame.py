@@ -21,7 +21,8 @@ MISMATCH, FAILURE, INTERRUPTED = 1, 2, 130
 class Commands(click.Group):
     """Commands in the order of the data flow."""
 
-    order = ("demo", "download", "convert", "quantize", "report", "simulate", "verilog", "verify")
+    order = ("demo", "download", "convert", "import", "export", "quantize", "report", "simulate",
+             "verilog", "verify")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in that order; click's own is alphabetical."""
@@ -52,7 +53,7 @@ def command(function: Callable[..., Outcome]) -> click.Command:
         click.echo(json.dumps(outcome.document, indent=1) if as_json else outcome.text)
         return 0 if outcome.passed else MISMATCH
 
-    made = commands.command(name=function.__name__)(update_wrapper(printing, function))
+    made = commands.command(name=function.__name__.strip("_"))(update_wrapper(printing, function))
     # main() looks for these two itself, as an error may be that of another option.
     made.params += [
         click.Option(["--json", "as_json"], is_flag=True,

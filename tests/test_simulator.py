@@ -118,6 +118,18 @@ def test_memory_does_not_grow_with_the_data_set(monkeypatch, engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_long_spike_trains_come_in_smaller_chunks(monkeypatch, engine):
+    told = []
+    small_chunks(monkeypatch, 16 * 7)
+    network = medium_network(encoder="events")
+    trains = np.random.default_rng(0).random((15, 16, 30)) < 0.3
+    got = simulator.run(network, trains, lambda done, _: told.append(done), engine=engine,
+                        threads=1)
+    assert told == [5, 10, 15]
+    assert_same(got, golden.run(network, trains))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_single_image_has_no_batch_axis(engine):
     network = medium_network()
     image = some_intensities(network, 1)[0]
@@ -188,6 +200,13 @@ def test_without_numba_there_are_products(monkeypatch):
 def test_options_are_checked(options, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         simulator.run(medium_network(), np.zeros((1, 30), int), **options)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(ValueError, match=f"^Device must be one that torch finds here, "
+                                         f"not '{device}': "):
+        simulator.run(medium_network(), np.zeros((1, 30), int), device=device)
 
 
 def test_an_engine_that_cannot_is_refused():

@@ -31,6 +31,11 @@ class Arrays:
         if device is not None:
             torch = require("torch", "convert")
             self.xp = require("array_api_compat.torch", "convert")
+            try:
+                torch.empty(0, device=device)
+            except (AssertionError, RuntimeError) as error:
+                raise ValueError(f"Device must be one that torch finds here, not {device!r}: "
+                                 f"{str(error).splitlines()[0]}") from error
             # Shortened significands, TF32 or bfloat16, would round
             self.single = torch.get_float32_matmul_precision() == "highest"
 

@@ -130,20 +130,18 @@ def advance(masks: Array, segments: Array, groups: Array, entries: Array, weight
             membranes: Array, fired: Array) -> None:
     """Take a layer ``size`` timesteps on, in each image of a chunk."""
     part = np.empty((size + 1, width), weights.dtype)
-    drive = np.empty((size + 1, width), np.int32)
-    single = segments.shape[0] == 2
+    whole = np.empty((size + 1, width), np.int32)
     for image in range(membranes.shape[0]):
-        if not single:
-            drive[:] = 0
-        for segment in range(segments.shape[0] - 1):
-            integrate(masks[image], groups[segments[segment]:segments[segment + 1]], entries,
-                      weights, size, part)
-            if not single:
-                for t in range(size + 1):
-                    for k in range(width):
-                        drive[t, k] += part[t, k]
-        constant = constants[image % constants.shape[0]]
-        if single:
+        mask, constant = masks[image], constants[image % constants.shape[0]]
+        if segments.shape[0] == 2:
+            integrate(mask, groups, entries, weights, size, part)
             fire(part, size, constant, thresholds, limit, membranes[image], fired[image])
-        else:
-            fire(drive, size, constant, thresholds, limit, membranes[image], fired[image])
+            continue
+        whole[:] = 0
+        for segment in range(segments.shape[0] - 1):
+            some = groups[segments[segment]:segments[segment + 1]]
+            integrate(mask, some, entries, weights, size, part)
+            for t in range(size + 1):
+                for k in range(width):
+                    whole[t, k] += part[t, k]
+        fire(whole, size, constant, thresholds, limit, membranes[image], fired[image])

@@ -73,9 +73,9 @@ class Population:
     def _quotients(self, membranes: Any) -> Any:
         """Floor of membranes over thresholds.
 
-        With a significand of p bits and both below 2^p, k + 1 can't be what a quotient below it is
-        rounded to: that takes a threshold of 2^(p − e) or more, where 2^e ≤ k, and so a membrane of
-        2^p or more.
+        Rounding does not lift a quotient to the next integer k. Below k > 2^e, numbers of p bits
+        are at most 2^(e − p + 1) apart, so a threshold for which k − 1 / threshold becomes k is at
+        least 2^(p − e); the membrane, of at least k − 1 ≥ 2^e thresholds, would have over p bits.
         """
         if self.dtype == "int64":
             return membranes // self.thresholds
@@ -83,11 +83,12 @@ class Population:
 
 
 def values_per_image(network: IntegerNetwork) -> int:
-    """Values of the widest array that an image needs: neurons, or what a convolution's taps see."""
+    """Values of an image's widest array: spike trains, neurons, or what a kernel's taps see."""
+    inputs = network.n_input * (network.timesteps if network.encoder == "events" else 1)
     patches = [one.input_shape[0] * one.windows.indices().size
                for layer in network.layers for one in layer.synapses
                if isinstance(one, Convolution)]
-    return max(*network.shape, *patches)
+    return max(inputs, *network.shape, *patches)
 
 
 class Products:

@@ -64,7 +64,8 @@ def engine_report(network: IntegerNetwork, engine: str = "auto", device: str | N
     if reason is None:
         try:
             numba = require("numba", "fast")
-            return EngineReport("events", f"spikes alone are worked for, numba {numba.__version__}")
+            return EngineReport("events",
+                                f"driven by spikes, compiled by numba {numba.__version__}")
         except MissingExtraError as error:
             if engine == "events":
                 raise

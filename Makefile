@@ -15,7 +15,7 @@ help:
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
-	@echo "make benchmarks MNIST=folder   the README's table of MNIST, from its IDX files"
+	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; half an hour"
 	@echo "make clean     remove build/ and .venv"
 
 setup: $(READY)
@@ -44,6 +44,8 @@ check-verilog: $(READY)
 
 benchmarks: $(READY)
 	$(BIN)/python benchmarks/mnist.py --data-dir '$(MNIST)'
+	$(BIN)/python benchmarks/conversion.py --mnist '$(MNIST)' --fashion '$(FASHION)'
+	$(BIN)/python benchmarks/speed.py --fashion '$(FASHION)'
 
 regress: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS)

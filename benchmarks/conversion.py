@@ -104,7 +104,7 @@ def relu_rows(case: Case) -> dict[tuple[str, str, str], Callable[[int], float]]:
 
 
 def relu_table(case: Case, rows: list[dict[str, Any]]) -> str:
-    """Points lost at each T: the peers' best method with constant input, and all of ours."""
+    """Points lost at each T: each peer's best method of one spike a timestep, and all of ours."""
     ann = case.right(case.ann())
     lines = [f"**{case.name}**, ANN {ann:.2%}", "",
              "| | weights | method | input | " + " | ".join(f"T = {T}" for T in TIMESTEPS) + " |",
@@ -118,7 +118,7 @@ def relu_table(case: Case, rows: list[dict[str, Any]]) -> str:
     for who in dict.fromkeys(row["peer"] for row in rows):
         methods: dict[tuple[str, str], dict[int, float]] = {}
         for row in rows:
-            if row["peer"] == who:
+            if row["peer"] == who and not row["graded"]:
                 methods.setdefault((row["method"], row["input"]), {})[row["T"]] = row["accuracy"]
         for coding in dict.fromkeys(coding for _, coding in methods):
             best = max((kind for kind in methods if kind[1] == coding),

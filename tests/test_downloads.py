@@ -50,7 +50,7 @@ def test_files_come_decompressed_and_only_once(server, tmp_path):
     (b"no archive", "can't be fetched: Not a gzipped file"),
     (gzip.compress(b"some images")[:-9], "can't be fetched: "),
     (None, "can't be fetched: 404"),
-])
+], ids=["other", "no archive", "cut", "missing"])
 def test_what_is_wrong_is_refused_and_not_left_behind(server, tmp_path, served, message):
     path = server.folder / "train-images-idx3-ubyte.gz"
     path.unlink()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from common import random_network
 
-from sc_neurocore import cosim
+from sc_neurocore import cosim, verilog
 from sc_neurocore.spec import AcceleratorSpec
+from sc_neurocore.synapses import Convolution, Source
 
 CASES = {
     "three layers, folds that do not divide": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4),
@@ -42,10 +43,31 @@ def test_every_spike_membrane_and_cycle(case, tmp_path, cache):
     assert report.compared > 2 * count * network.timesteps * sum(network.shape)
 
 
+def test_a_convolution_is_built_from_its_matrix(tmp_path, cache):
+    network = random_network((16, 18, 4))
+    kernel = np.random.default_rng(8).integers(-20, 30, (2, 1, 2, 2))
+    convolution = Convolution(kernel, (1, 4, 4))
+    network = replace(network, layers=(
+        replace(network.layers[0], synapses=(convolution,)), network.layers[1]))
+    images = np.random.default_rng(9).integers(0, 256, (4, 16))
+    report = cosim.verify(network, images, AcceleratorSpec((5, 4), 4), folder=tmp_path, cache=cache)
+    assert report.passed, str(report)
+
+
+def test_what_is_not_built_is_refused():
+    network, spec = random_network((10, 6, 3)), AcceleratorSpec((3, 3), 4)
+    with pytest.raises(ValueError, match="Encoder must be lfsr in hardware, not direct"):
+        verilog.generate(replace(network, encoder="direct"), spec)
+    with pytest.raises(ValueError, match="Schedule must be pipelined in hardware, not layer_by_"):
+        verilog.generate(replace(network, schedule="layer_by_layer"), spec)
+    skipping = replace(network.layers[1], synapses=(network.layers[1].synapses[0],) * 2,
+                       sources=(Source(0), Source(0)))
+    with pytest.raises(ValueError, match="Layer 1 must receive the layer before it alone"):
+        verilog.generate(replace(network, layers=(network.layers[0], skipping)), spec)
+
+
 def test_the_seed_changes_the_hardware(tmp_path, cache):
     """The Verilog of one seed is not the accelerator of another: a check of the check."""
-    from sc_neurocore import verilog
-
     network = random_network((10, 6, 3))
     spec = AcceleratorSpec((3, 3), 4)
     images = np.random.default_rng(0).integers(0, 256, (3, 10))

@@ -117,10 +117,9 @@ def _describe(name: str, data: Mapping[str, Dataset], folder: Path) -> dict[str,
 def _written(name: str, data: Dataset, folder: Path) -> Path:
     """A data set's calibration and test images as a file, float32 as all peers take them."""
     path = folder.absolute() / f"{name}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, calibration=data.train_images[:CALIBRATION_IMAGES].astype(np.float32),
-                 images=data.test_images.astype(np.float32), labels=data.test_labels)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(path, calibration=data.train_images[:CALIBRATION_IMAGES].astype(np.float32),
+             images=data.test_images.astype(np.float32), labels=data.test_labels)
     return path
 
 
@@ -133,7 +132,7 @@ def _run(python: Path, part: str, title: str, job: dict[str, Any], folder: Path,
         job_file.write_text(json.dumps({part: job}))
         # -E and -s: neither PYTHONPATH nor the user's packages, where our package could be
         _call([python, "-E", "-s", SOURCES / "run_peers.py", job_file, result],
-              folder / f"{title}.log", cwd=folder)
+              folder / f"{title}.log", cwd=folder, threads=None if part == "speed" else 1)
     return json.loads(result.read_text())
 
 
@@ -154,11 +153,15 @@ def _strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def _call(command: Sequence[str | Path], log: Path, cwd: Path | None = None) -> None:
+def _call(command: Sequence[str | Path], log: Path, cwd: Path | None = None,
+          threads: int | None = None) -> None:
     """Run a command, its errors in a log, its output to our standard error."""
+    environment = os.environ | {"TQDM_DISABLE": "1"}
+    if threads:  # those that wait for each other crawl on a busy machine
+        environment |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
     with log.open("a") as file:
         done = subprocess.run([str(part) for part in command], cwd=cwd, stdout=sys.stderr,
-                              stderr=file, env=os.environ | {"TQDM_DISABLE": "1"})
+                              stderr=file, env=environment)
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed with exit code {done.returncode}; see {log}")
 
@@ -167,9 +170,11 @@ def accuracy_table(result: dict[str, Any], network: str) -> str:
     """Markdown: one row for each peer, method and input, one column for each T."""
     rows = [row for row in result["accuracy"] if row["network"] == network]
     columns = sorted({row["T"] for row in rows})
-    lines = [f"{network}: ANN {result['ann'][network]:.2%}", "",
-             "| peer | method | input | " + " | ".join(f"T = {T}" for T in columns) + " |",
-             "|---" * (3 + len(columns)) + "|"]
+    heading = f"{network}: ANN {result['ann'][network]:.2%}"
+    if not rows:
+        return f"{heading}; no peer converts it"
+    titles = ["peer", "method", "input", *(f"T = {T}" for T in columns)]
+    lines = [heading, "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for kind in dict.fromkeys((row["peer"], row["method"], row["input"]) for row in rows):
         found = {row["T"]: row["accuracy"] for row in rows
                  if (row["peer"], row["method"], row["input"]) == kind}
@@ -183,15 +188,17 @@ def speed_table(result: dict[str, Any]) -> str:
     speed = result["speed"]
     products = speed["products"]
     lines = [f"batch {speed['batch']}, T = {speed['timesteps']}, {speed['rounds']} rounds, "
-             f"{result['environment']['speed']['threads']} threads", "",
-             "| peer | mode | input | min, s | median, s | × products |", "|---" * 6 + "|",
-             f"| matrix products | | | {products['min']:.3f} | {products['median']:.3f} | 1 |"]
+             f"{result['environment']['speed']['threads']} threads, load before and after "
+             f"{speed['load'][0]:.1f} and {speed['load'][1]:.1f}", "",
+             "| peer | mode | input | min, s | median, s | × products | as the ANN |",
+             "|---" * 7 + "|",
+             f"| matrix products | | | {products['min']:.3f} | {products['median']:.3f} | 1 | |"]
     for row in speed["candidates"]:
         lines.append(f"| {row['peer']} | {row['mode']} | {row['input']} | "
                      f"{row['seconds']['min']:.3f} | {row['seconds']['median']:.3f} | "
-                     f"{row['ratio']:.2f} |")
+                     f"{row['ratio']:.2f} | {row['agreement']:.1%} |")
     for row in speed["failures"]:
-        lines.append(f"| {row['peer']} | {row['mode']} | {row['input']} | {row['error']} | | |")
+        lines.append(f"| {row['peer']} | {row['mode']} | {row['input']} | {row['error']} | | | |")
     return "\n".join(lines)
 
 

@@ -37,7 +37,7 @@ def as_job(network: IntegerNetwork) -> dict[str, Any]:
     """A network as JSON, for a bench."""
     return {"timesteps": network.timesteps, "intensity_width": network.intensity_width,
             "seed": network.seed,
-            "layers": [{"weights": layer.weights.tolist(), "biases": layer.biases.tolist(),
+            "layers": [{"synapses": layer.weights.tolist(), "biases": layer.biases.tolist(),
                         "thresholds": layer.thresholds.tolist(),
                         "initial_membranes": layer.initial_membranes.tolist(),
                         "weight_width": layer.weight_width,

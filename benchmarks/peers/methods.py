@@ -118,7 +118,7 @@ def _step_by_step(network: nn.Module) -> Simulate:
 # sinabs: by default a neuron sends as many spikes in a timestep as its membrane has thresholds
 
 def sinabs_converted(model: nn.Module, timesteps: int, **options: Any) -> nn.Module:
-    # the lower bound of the membrane, -1 by default, distorts what Poisson input drives
+    # no lower bound of the membrane, as in the other peers; -1, the default, is no better
     options = dict(min_v_mem=None) | options
     return from_model(model, num_timesteps=timesteps, **options).spiking_model
 

@@ -1,6 +1,7 @@
 """How long the peers' simulators take, beside the bare matrix products of the same work."""
 
 import copy
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from time import perf_counter
@@ -21,6 +22,10 @@ from torch import nn
 from sc_neurocore.conversion import convert as sc_neurocore_convert
 
 Run = Callable[[], Any]
+Key = tuple[str, str, str]
+"""Peer, mode and input."""
+
+_PRODUCTS = ("products", "", "")
 
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
@@ -36,29 +41,36 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``products``, the seconds of the products, and ``candidates``, a list: seconds are a dict
-        of ``min`` and ``median``, ``ratio`` is min over the products' min.
+        of ``min`` and ``median``, ``ratio`` is min over the products' min, ``agreement`` the
+        fraction of images in the class that the ANN says. ``load`` is the machine's load average
+        before and after, ``failures`` what could not be run.
     """
+    load = [os.getloadavg()[0]]
     with np.load(job["network"]["data"]) as data:
         images = torch.from_numpy(data["images"][:job["batch"]])
         calibration = torch.from_numpy(data["calibration"])
     model = load_network(job["network"])
     timesteps = job["timesteps"]
-    runs: dict[tuple[str, str, str], Run] = {
-        ("products", "", ""): _products(job["network"]["widths"], job["batch"], timesteps)}
+    runs = {_PRODUCTS: _products(job["network"]["widths"], job["batch"], timesteps)}
     runs |= _spikingjelly(model, calibration, images, timesteps)
     runs |= _sinabs(model, images, timesteps)
     runs |= _sc_neurocore(model, calibration, images, timesteps)
     failures = _warm_up(runs)
     seconds = _interleaved(runs, job["rounds"])
-    products = seconds.pop(("products", "", ""))
-    return {"batch": job["batch"], "timesteps": timesteps, "rounds": job["rounds"],
+    products = seconds.pop(_PRODUCTS)
+    load.append(os.getloadavg()[0])
+    wanted = model(images).argmax(1)
+    return {"batch": job["batch"], "timesteps": timesteps, "rounds": job["rounds"], "load": load,
             "products": products, "failures": failures,
-            "candidates": [dict(peer=peer, mode=mode, input=kind, seconds=taken,
-                                ratio=taken["min"] / products["min"])
-                           for (peer, mode, kind), taken in seconds.items()]}
+            "candidates": [
+                dict(peer=key[0], mode=key[1], input=key[2], seconds=taken,
+                     ratio=taken["min"] / products["min"],
+                     agreement=(torch.as_tensor(runs[key]()).argmax(1) == wanted)
+                     .float().mean().item())
+                for key, taken in seconds.items()]}
 
 
-def _warm_up(runs: dict[tuple[str, str, str], Run]) -> list[dict[str, str]]:
+def _warm_up(runs: dict[Key, Run]) -> list[dict[str, str]]:
     """Run everything twice, so that compilers are done; drop what fails, and say why."""
     failures = []
     for key, run in list(runs.items()):
@@ -74,9 +86,9 @@ def _warm_up(runs: dict[tuple[str, str, str], Run]) -> list[dict[str, str]]:
     return failures
 
 
-def _interleaved(runs: dict[tuple[str, str, str], Run],
-                 rounds: int) -> dict[tuple[str, str, str], dict[str, float]]:
-    taken: dict[tuple[str, str, str], list[float]] = {key: [] for key in runs}
+def _interleaved(runs: dict[Key, Run],
+                 rounds: int) -> dict[Key, dict[str, float]]:
+    taken: dict[Key, list[float]] = {key: [] for key in runs}
     for _ in range(rounds):
         for key, run in runs.items():
             begun = perf_counter()
@@ -101,7 +113,7 @@ def _products(widths: list[int], batch: int, timesteps: int) -> Run:
 
 
 def _spikingjelly(model: nn.Module, calibration: torch.Tensor, images: torch.Tensor,
-                  timesteps: int) -> dict[tuple[str, str, str], Run]:
+                  timesteps: int) -> dict[Key, Run]:
     """Single-step and multi-step mode, each as it is and through torch.compile."""
     recipe = spikingjelly_recipes(calibration)["per channel, 99.9 %, θ/2"]
     single = spikingjelly_converted(model, recipe)
@@ -132,7 +144,7 @@ def _spikingjelly(model: nn.Module, calibration: torch.Tensor, images: torch.Ten
 
 
 def _sinabs(model: nn.Module, images: torch.Tensor,
-            timesteps: int) -> dict[tuple[str, str, str], Run]:
+            timesteps: int) -> dict[Key, Run]:
     network = sinabs_converted(model, timesteps)
 
     def once(forward: Callable[..., torch.Tensor], kind: str) -> Run:
@@ -150,7 +162,7 @@ def _sinabs(model: nn.Module, images: torch.Tensor,
 
 
 def _sc_neurocore(model: nn.Module, calibration: torch.Tensor, images: torch.Tensor,
-                  timesteps: int) -> dict[tuple[str, str, str], Run]:
+                  timesteps: int) -> dict[Key, Run]:
     network = sc_neurocore_convert(model, calibration, T=timesteps)
     x = images.numpy().astype(np.float64)
     return {("sc-neurocore", "as it is", "poisson"): lambda: network.run(x)}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .network import LFSR_TAPS, LFSR_WIDTH, IntegerArray, IntegerLayer, IntegerNetwork
 from .results import Result
+from .rounds import encoder_rounds
 from .spec import AcceleratorSpec
 from .synapses import INPUT, MaxPool
 from .timing import BoolArray, Cycles, predict
@@ -22,7 +23,8 @@ class Trace:
     """Every spike and membrane of a run, with a leading batch axis.
 
     ``input_spikes``: (batch, timesteps, n_input) bool, the events that the first layer receives;
-    none with the encoder direct, which makes none. ``spikes``, ``membranes``: one (batch,
+    with the encoder direct, which makes none, the planes of bits of the intensities instead, the
+    highest first, (batch, intensity_width, n_input), as the accelerator adds them up. ``spikes``, ``membranes``: one (batch,
     timesteps, n_output) array a layer; the membranes are those stored at the end of the timestep.
     ``cycles``: when the accelerator commits them, if it was asked for.
     """
@@ -141,8 +143,10 @@ def _run_image(network: IntegerNetwork, image: IntegerArray
                                                network.scale(index))
         layer_spikes.append(spikes)
         layer_membranes.append(membranes)
-    events = encoded.astype(bool) if network.encoder != "direct" else np.zeros_like(encoded, bool)
-    return events, layer_spikes, layer_membranes
+    if network.encoder == "direct":
+        encoded = np.array([image >> plane & 1
+                            for plane in reversed(range(network.intensity_width))])
+    return encoded.astype(bool), layer_spikes, layer_membranes
 
 
 def readout(network: IntegerNetwork, spikes: BoolArray, membranes: IntegerArray) -> Result:
@@ -202,7 +206,8 @@ def trace(network: IntegerNetwork, inputs: npt.ArrayLike,
     """
     images, _ = network.check_batch(inputs)
     shape = (len(images), network.timesteps)
-    input_spikes = np.zeros((*shape, network.n_input), dtype=bool)
+    rounds = encoder_rounds(network)
+    input_spikes = np.zeros((len(images), rounds, network.n_input), dtype=bool)
     spikes = [np.zeros((*shape, layer.n_output), dtype=bool) for layer in network.layers]
     membranes = [np.zeros((*shape, layer.n_output), dtype=np.int64) for layer in network.layers]
     for index, image in enumerate(images):

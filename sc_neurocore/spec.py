@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from .network import MAXIMUM_FAN_IN, IntegerNetwork, check_integer
 from .synapses import Source
 
+GROUP = 16
+"""Spikes of a word that a serializer looks at in a cycle; wider words are taken apart."""
+MEMORIES = ("block", "logic")
+QUEUE_DEPTH = 16
+"""Words on their way out of the encoder, or of a layer with several folds; a LUT RAM has as many
+entries."""
+
 
 def fold_count(things: int, lanes: int) -> int:
     """Groups of ``lanes`` that cover so many things; the last one may be smaller."""
@@ -19,8 +26,13 @@ class AcceleratorSpec:
     ----------
     lanes : tuple of int, one a layer
         Neurons that a layer updates in parallel; its weight memory's row holds one weight for each.
-    beats : int in [1, 64]
-        Intensities in a transfer of the input stream, and examined by the encoder in a cycle.
+    beats : 1, 2, 4, … 64
+        Intensities in a transfer of the input stream.
+    encoder_lanes : 1, 2, 4, … 64
+        Inputs that the encoder examines in a cycle; at least ``beats``. By default 16, or ``beats``
+        if that is more.
+    memories : tuple of "block" or "logic", one a layer
+        What weight memories are made of: block RAM, by default, or logic.
 
     Raises
     ------
@@ -30,15 +42,28 @@ class AcceleratorSpec:
 
     lanes: tuple[int, ...]
     beats: int = 8
+    encoder_lanes: int = 0
+    memories: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.lanes, int | str):
             raise TypeError(f"Lanes must be a sequence, one number a layer, not {self.lanes!r}; "
                             "AcceleratorSpec.for_network() makes one")
-        object.__setattr__(self, "lanes", tuple(
+        set_ = object.__setattr__
+        set_(self, "lanes", tuple(
             check_integer(f"Lanes of layer {index}", lanes, 1, MAXIMUM_FAN_IN)
             for index, lanes in enumerate(self.lanes)))
-        object.__setattr__(self, "beats", check_integer("Beats", self.beats, 1, 64))
+        set_(self, "beats", _power_of_two("Beats", self.beats))
+        set_(self, "encoder_lanes", _power_of_two(
+            "Encoder lanes", self.encoder_lanes or max(self.beats, 16), self.beats))
+        set_(self, "memories", tuple(self.memories) or ("block",) * len(self.lanes))
+        for index, memory in enumerate(self.memories):
+            if memory not in MEMORIES:
+                raise ValueError(f"Memory of layer {index} must be one of "
+                                 f"{', '.join(MEMORIES)}, not {memory!r}")
+        if len(self.memories) != len(self.lanes):
+            raise ValueError(f"Memories must be given for {len(self.lanes)} layers, "
+                             f"not for {len(self.memories)}")
 
     @classmethod
     def for_network(cls, network: IntegerNetwork, lanes: int = 16, beats: int = 8
@@ -49,11 +74,6 @@ class AcceleratorSpec:
 
     def check(self, network: IntegerNetwork) -> None:
         """Raise ValueError unless this is a layout of ``network``, and there is gateware for it."""
-        for name, value, built in (("Encoder", network.encoder, "lfsr"),
-                                   ("Schedule", network.schedule, "pipelined")):
-            if value != built:
-                raise ValueError(f"{name} must be {built} in hardware, not {value}; the golden "
-                                 "model and the simulator run it")
         for index in range(len(network.layers)):
             if network.sources(index) != (Source(index - 1),):
                 raise ValueError(f"Layer {index} must receive the layer before it alone, in "
@@ -68,6 +88,26 @@ class AcceleratorSpec:
         """Groups of ``lanes`` neurons that a layer works through one after another."""
         return fold_count(network.layers[layer].n_output, self.lanes[layer])
 
-    def words(self, network: IntegerNetwork) -> int:
-        """Transfers that bring in one image, and cycles that encode one timestep of it."""
+    def word_lanes(self, network: IntegerNetwork) -> int:
+        """Inputs in a spike word of the encoder; spikes from outside come as they are."""
+        return self.beats if network.encoder == "events" else self.encoder_lanes
+
+    def encoder_words(self, network: IntegerNetwork) -> int:
+        """Cycles that encode one timestep of an image, silent or not."""
+        return fold_count(network.n_input, self.word_lanes(network))
+
+    def transfers(self, network: IntegerNetwork) -> int:
+        """Transfers that bring in one image, or one timestep of spikes."""
         return fold_count(network.n_input, self.beats)
+
+    @staticmethod
+    def queue_depth(folds: int) -> int:
+        """Words that a layer may have on their way."""
+        return 1 if folds == 1 else QUEUE_DEPTH
+
+
+def _power_of_two(name: str, value: int, low: int = 1) -> int:
+    check_integer(name, value, low, 64)
+    if value & (value - 1):
+        raise ValueError(f"{name} must be a power of two, not {value}")
+    return int(value)

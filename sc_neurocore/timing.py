@@ -1,41 +1,44 @@
 """Clock cycles of the accelerator: latencies of its parts, and the cycle of every commit.
 
-The accelerator is a chain of stages (encoder, layers, readout) that hand timesteps to each other
-through double buffers, so its timing is a recursion over timesteps: a stage begins when its input
-is there, its predecessor timestep is done and its successor has room. The numbers are exact when
-the accelerator's streams never wait for the outside. ``docs/architecture.md`` derives them.
+The accelerator is a chain of stages (encoder, layers, readout) with queues between them, so its
+timing is a recursion: each stage asks the one before it for its next word, and says when it has
+taken it. The numbers are exact when the accelerator's streams never wait for the outside.
+``docs/architecture.md`` has the equations.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from .network import IntegerArray, IntegerNetwork
-from .spec import AcceleratorSpec
+from .rounds import Adds, Closes, encoder_rounds, phases
+from .spec import GROUP, QUEUE_DEPTH, AcceleratorSpec
 
 BoolArray = npt.NDArray[np.bool_]
 
-QUEUE_DEPTH = 3
-"""Spike words that a stage may have in flight or waiting before it pauses. With fewer, an encoder
-that issues a word a cycle, or a layer that fires every other cycle, would wait for itself."""
-ENCODE_LATENCY = 1
+ENCODE_LATENCY = 3
 """Cycles from reading a row of intensities to its spike word (the commit of the encoder)."""
 FIRE_LATENCY = 3
 """Cycles from issuing an operation of a layer to its execution (for a fire, the commit)."""
-FIRE_OVERHEAD = 2
-"""Operations of a fold that are not synapses: adding the bias, and comparing with the threshold."""
+CLOSE_CYC = 1
+"""Operations that close a fold; one more if a membrane may saturate."""
 RESULT_LATENCY = 3
 """Cycles from selecting an output neuron in the readout to its transfer."""
 MEMORY_LATENCY = 2
 """Cycles from a weight memory's address to its data: block RAM and its output register."""
+REPLAY_LATENCY = 2
+"""Cycles from the last event of a timestep to the first that is sent of it, or sent again."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cycles:
     """Cycle numbers of a run of back-to-back images; cycle 0 is the first input transfer.
 
-    ``loads``: (batch, words) of the input transfers. ``encoder``: (batch, timesteps, words) of the
+    ``loads``: (batch, transfers) of the input transfers. ``encoder``: (batch, rounds, words) of the
     encoder's spike words. ``layers``: one (batch, timesteps, folds) a layer, of its commits.
     ``results``: (batch, n_output) of the output transfers.
     """
@@ -56,61 +59,225 @@ class Cycles:
         return int(self.results[-1, -1]) + 1
 
 
+class Word(NamedTuple):
+    """A spike word on offer: the first cycle in which it can be taken, and what is in it.
+
+    ``groups``: spikes in each of its groups that has any.
+    """
+
+    available: int
+    groups: list[int]
+    last: bool
+
+
+class WordSource(Protocol):
+    """A stage that makes words."""
+
+    def next_word(self) -> Word:
+        """The next word that is not dropped; the one before it has been taken."""
+
+    def taken(self, cycle: int) -> None:
+        """The word is taken in this cycle."""
+
+
 @dataclass
 class _Queue:
-    """The words of one stage on their way to the next: when each may be issued, and is taken."""
+    """Places for words between two stages: when one is free, and when a word can be taken."""
 
-    taken: list[int] = field(default_factory=list)
+    depth: int
+    releases: list[int] = field(default_factory=list)    # heap
+    reserved: int = 0
+    last_taken: int = -1
 
-    def room(self) -> int:
-        """First cycle in which the next word may be issued."""
-        index = len(self.taken) - QUEUE_DEPTH
-        return self.taken[index] + 1 if index >= 0 else 0
+    def reserve(self, earliest: int) -> int:
+        """Cycle in which a place is reserved."""
+        self.reserved += 1
+        if self.reserved > self.depth:
+            return max(earliest, heappop(self.releases) + 1)
+        return earliest
 
-    def take(self, commit: int, duration_cyc: int, ready: int = 0) -> int:
-        """Cycle in which the consumer is done with a word, with which it is busy so long."""
-        begin = max(commit + 1, self.taken[-1] + 1 if self.taken else 0, ready)
-        self.taken.append(begin + duration_cyc - 1)
-        return self.taken[-1]
+    def release(self, cycle: int) -> None:
+        """A word was dropped in this cycle."""
+        heappush(self.releases, cycle)
 
+    def taken(self, cycle: int) -> None:
+        """The offered word was taken in this cycle."""
+        self.release(cycle)
+        self.last_taken = cycle
 
-@dataclass
-class _Stage:
-    """What a layer remembers from timestep to timestep."""
-
-    events: IntegerArray             # (batch · timesteps,) spikes that it receives
-    spikes: IntegerArray             # (batch · timesteps, folds) spikes that it sends
-    queue: _Queue = field(default_factory=_Queue)
-    released: list[int] = field(default_factory=list)   # cycle that frees each input buffer
-    next_issue: int = 0
-    commits: list[int] = field(default_factory=list)
-
-    def buffer_free(self, timestep: int) -> int:
-        """First cycle in which the input buffer of a timestep may be written: there are two."""
-        return self.released[timestep - 2] + 1 if timestep >= 2 else 0
-
-    def fire(self, begin: int, timestep: int) -> int:
-        """Issue one fold that could begin in cycle ``begin``; return its commit."""
-        bias = max(self.next_issue, begin)
-        fire = max(bias + 1 + int(self.events[timestep]), self.queue.room())
-        self.next_issue = fire + 1
-        self.commits.append(fire + FIRE_LATENCY)
-        return self.commits[-1]
+    def available(self, pushed: int) -> int:
+        """First cycle in which a word can be taken."""
+        return pushed + 1 if self.depth == 1 else max(pushed + 2, self.last_taken + 1)
 
 
-def _fold_counts(spikes: BoolArray, width: int) -> IntegerArray:
-    """Spikes in each group of ``width`` neurons: (…, n) -> (timesteps in all, groups)."""
-    flat = spikes.reshape(-1, spikes.shape[-1]).astype(np.int64)
-    return np.add.reduceat(flat, np.arange(0, flat.shape[1], width), axis=1)
+def _words(spikes: BoolArray, lanes: int) -> list[list[list[int]]]:
+    """Spikes in each group of each word that has any, of all rounds one after another."""
+    flat = spikes.reshape(-1, spikes.shape[-1])
+    words = -(-flat.shape[1] // lanes)
+    groups = -(-lanes // GROUP)
+    padded = np.zeros((len(flat), words * lanes), dtype=bool)
+    padded[:, :flat.shape[1]] = flat
+    grouped = np.zeros((len(flat), words, groups * GROUP), dtype=bool)
+    grouped[:, :, :lanes] = padded.reshape(len(flat), words, lanes)
+    counts = grouped.reshape(len(flat), words, groups, GROUP).sum(axis=3).tolist()
+    return [[[count for count in word if count] for word in row] for row in counts]
+
+
+class _Encoder:
+    """Reads rows of images, or takes spikes from outside."""
+
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, spikes: BoolArray):
+        self.words = _words(spikes, spec.word_lanes(network))
+        self.rows, self.rounds = spec.encoder_words(network), encoder_rounds(network)
+        self.transfers = spec.transfers(network)
+        self.from_outside = network.encoder == "events"
+        self.queue = _Queue(QUEUE_DEPTH)
+        self.loads: list[int] = []
+        self.commits: list[int] = []
+        self.read: list[int] = []       # cycle that frees each image buffer
+        self.issue = -1
+
+    def next_word(self) -> Word:
+        while True:
+            round_, row = divmod(len(self.commits), self.rows)
+            if row == 0 and round_ % self.rounds == 0 and not self.from_outside:
+                self._load(round_ // self.rounds)
+            self.issue = self.queue.reserve(self.issue + 1)
+            commit = self.issue + (0 if self.from_outside else ENCODE_LATENCY)
+            self.commits.append(commit)
+            last = row == self.rows - 1
+            if last and round_ % self.rounds == self.rounds - 1:
+                self.read.append(self.issue)
+            if self.from_outside:
+                self.loads.append(self.issue)
+            if self.words[round_][row] or last:
+                return Word(self.queue.available(commit), self.words[round_][row], last)
+            self.queue.release(commit)
+
+    def _load(self, image: int) -> None:
+        begin = max(self.loads[-1] + 1 if self.loads else 0,
+                    self.read[image - 2] + 1 if image >= 2 else 0)
+        self.loads.extend(range(begin, begin + self.transfers))
+        self.issue = max(self.issue, self.loads[-1])
+
+    def taken(self, cycle: int) -> None:
+        self.queue.taken(cycle)
+
+
+class _Serializer:
+    """Takes words apart into groups, and sends a group's events, or an empty one, in a row."""
+
+    def __init__(self, words: WordSource):
+        self.words = words
+        self.groups: list[int] = []
+        self.word = Word(0, [], False)
+        self.done = -1                  # cycle of the last event so far
+
+    def receive(self, ready: int) -> tuple[int, int, bool]:
+        """Send the next group to a stage that takes events from cycle ``ready`` on.
+
+        Returns the cycle of its first event, that of its last, and whether it closes the timestep.
+        """
+        if not self.groups:
+            self.word = self.words.next_word()
+            self.groups = [max(1, count) for count in self.word.groups or [0]]
+        load = max(self.word.available, self.done)
+        count = self.groups.pop(0)
+        if not self.groups:
+            self.words.taken(load)
+        first = max(load + 1, ready)
+        self.done = first + count - 1
+        return first, self.done, self.word.last and not self.groups
+
+    def receive_round(self, ready: int) -> tuple[int, int, int]:
+        """Send the events of a timestep: the cycles of the first and the last, and how many."""
+        begin, events = -1, 0
+        while True:
+            first, ready, last = self.receive(ready)
+            begin = first if begin < 0 else begin
+            events += ready - first + 1
+            ready += 1
+            if last:
+                return begin, ready - 1, events
+
+
+class _Replay:
+    """Collects a timestep's events, and sends them once for each fold."""
+
+    def __init__(self, serializer: _Serializer, folds: int):
+        self.serializer, self.folds = serializer, folds
+        self.written = -1
+        self.fold = 0
+        self.events = 0
+        self.complete = -1
+        self.sent = -1
+        self.released: list[int] = []
+
+    def receive_round(self, ready: int) -> tuple[int, int, int]:
+        """As that of the serializer, for a fold."""
+        if self.fold == 0:
+            free = self.released[-2] + 1 if len(self.released) > 1 else 0
+            _, self.written, self.events = self.serializer.receive_round(
+                max(self.written + 1, free))
+            self.complete = self.written
+        begin = max(ready, max(self.complete, self.sent) + REPLAY_LATENCY)
+        self.sent = begin + self.events - 1
+        self.fold = (self.fold + 1) % self.folds
+        if self.fold == 0:
+            self.released.append(self.sent)
+        return begin, self.sent, self.events
+
+
+class _Layer:
+    """Works through rounds and folds."""
+
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, index: int,
+                 spikes: BoolArray, words: WordSource):
+        self.folds = spec.folds(network, index)
+        self.fires = _words(spikes, spec.lanes[index])
+        self.drops = index < len(network.layers) - 1
+        self.steps = [(part.adds, part.closes) for part in phases(network, index)
+                      for _ in range(part.count * self.folds)]
+        self.extra = int(network.widths[index].saturates)
+        self.queue = _Queue(spec.queue_depth(self.folds))
+        serializer = _Serializer(words)
+        self.source = _Replay(serializer, self.folds) if self.folds > 1 else serializer
+        self.step = 0
+        self.next_issue = 0
+        self.commits: list[int] = []
+
+    def next_word(self) -> Word:
+        while True:
+            adds, closes = self.steps[self.step]
+            self.step = (self.step + 1) % len(self.steps)
+            if adds is Adds.EVENTS:
+                done = self.source.receive_round(self.next_issue)[1]
+            else:
+                done = self.next_issue
+            if closes is not Closes.FIRE:
+                self.next_issue = done + 1 + CLOSE_CYC
+                continue
+            fire = self.queue.reserve(done + 1)
+            self.next_issue = fire + CLOSE_CYC + self.extra
+            round_, fold = divmod(len(self.commits), self.folds)
+            self.commits.append(fire + FIRE_LATENCY)
+            last = fold == self.folds - 1
+            if self.fires[round_][fold] or last or not self.drops:
+                return Word(self.queue.available(self.commits[-1]), self.fires[round_][fold], last)
+            self.queue.release(self.commits[-1])
+
+    def taken(self, cycle: int) -> None:
+        self.queue.taken(cycle)
 
 
 def predict(network: IntegerNetwork, spec: AcceleratorSpec, input_spikes: BoolArray,
-            layer_spikes: list[BoolArray]) -> Cycles:
+            layer_spikes: Sequence[BoolArray]) -> Cycles:
     """Predict the cycle of every transfer and commit of back-to-back images.
 
     Parameters
     ----------
-    input_spikes : (batch, timesteps, n_input) bool
+    input_spikes : (batch, rounds, n_input) bool
+        A round is a timestep, or, with the encoder direct, a plane of bits, the highest first.
     layer_spikes : one (batch, timesteps, n_output) bool a layer
 
     Raises
@@ -119,53 +286,27 @@ def predict(network: IntegerNetwork, spec: AcceleratorSpec, input_spikes: BoolAr
         If ``spec`` is not a layout of ``network``.
     """
     spec.check(network)
-    batch, timesteps = input_spikes.shape[:2]
-    words, last_layer = spec.words(network), len(network.layers) - 1
-    word_spikes = _fold_counts(input_spikes, spec.beats)
-    received = [input_spikes, *layer_spikes]
-    stages = [_Stage(received[i].reshape(batch * timesteps, -1).sum(axis=1),
-                     _fold_counts(layer_spikes[i], spec.lanes[i])) for i in range(last_layer + 1)]
-    last_fold = spec.folds(network, last_layer) - 1
-    in_last_fold = network.n_output - last_fold * spec.lanes[-1]
+    batch, timesteps = layer_spikes[-1].shape[:2]
+    encoder = _Encoder(network, spec, input_spikes)
+    stages: list[_Layer] = []
+    for index, spikes in enumerate(layer_spikes):
+        stages.append(_Layer(network, spec, index, spikes, stages[-1] if stages else encoder))
 
-    loads: list[int] = []
-    encoder: list[int] = []
-    results: list[int] = []
-    encoded: list[int] = []      # cycle that frees each image buffer
-    queue = _Queue()
-    issue = -1
+    folds = stages[-1].folds
+    in_last_fold = network.n_output - (folds - 1) * spec.lanes[-1]
+    gap = 1 if folds == 1 else 2       # a stored count is read in the cycle before
+    done, results = -gap, []
     for step in range(batch * timesteps):
-        image, timestep = divmod(step, timesteps)
-        if timestep == 0:
-            begin = max(loads[-1] + 1 if loads else 0, encoded[-2] + 1 if image >= 2 else 0)
-            loads.extend(range(begin, begin + words))
-            issue = max(issue, loads[-1])
-        ready = 0
-        for count in word_spikes[step]:
-            issue = max(issue + 1, queue.room())
-            encoder.append(issue + ENCODE_LATENCY)
-            ready = 1 + queue.take(encoder[-1], max(1, int(count)), stages[0].buffer_free(step))
-        if timestep == timesteps - 1:
-            encoded.append(issue)
-        for index, stage in enumerate(stages):
-            for fold, count in enumerate(stage.spikes[step]):
-                commit = stage.fire(ready, step)
-                if index < last_layer:
-                    written = stage.queue.take(commit, max(1, int(count)),
-                                               stages[index + 1].buffer_free(step))
-                elif timestep < timesteps - 1:
-                    stage.queue.take(commit, 1)
-                else:
-                    neurons = in_last_fold if fold == last_fold else spec.lanes[-1]
-                    done = stage.queue.take(commit, neurons)
-                    results.extend(RESULT_LATENCY + cycle
-                                   for cycle in range(done - neurons + 1, done + 1))
-            stage.released.append(stage.next_issue - 1)
-            if index < last_layer:
-                ready = written + 1
+        for fold in range(folds):
+            begin = max(stages[-1].next_word().available, done + gap)
+            neurons = 1
+            if step % timesteps == timesteps - 1:
+                neurons = in_last_fold if fold == folds - 1 else spec.lanes[-1]
+                results.extend(range(begin + RESULT_LATENCY, begin + RESULT_LATENCY + neurons))
+            done = begin + neurons - 1
+            stages[-1].taken(done)
     return Cycles(
-        np.array(loads).reshape(batch, words),
-        np.array(encoder).reshape(batch, timesteps, words),
-        tuple(np.array(stage.commits).reshape(batch, timesteps, spec.folds(network, index))
-              for index, stage in enumerate(stages)),
+        np.array(encoder.loads).reshape(batch, -1),
+        np.array(encoder.commits).reshape(batch, encoder.rounds, encoder.rows),
+        tuple(np.array(stage.commits).reshape(batch, timesteps, stage.folds) for stage in stages),
         np.array(results).reshape(batch, network.n_output))

@@ -98,7 +98,7 @@ def _header(network: IntegerNetwork, spec: AcceleratorSpec) -> str:
         "Streams: a transfer happens in each cycle in which valid and ready are both high. An",
         "  offer stands, unchanged, until it is taken. intensities__ready does not wait for valid.",
         "",
-        f"intensities__payload: {spec.words(network)} for each image, with {spec.beats} "
+        f"intensities__payload: {spec.transfers(network)} for each image, with {spec.beats} "
         "intensities each, the first in the",
         f"  lowest bits; an intensity is unsigned, of {network.intensity_width} bits. A pixel x in "
         f"[0, 1] is floor(x * {network.full_scale} + 0.5).",

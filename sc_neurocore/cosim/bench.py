@@ -48,11 +48,12 @@ async def replay(design: Any) -> None:
     """
     parameters = job()
     stall = parameters["stall"]
-    payloads = transfers(parameters["images"], parameters["beats"], parameters["intensity_width"])
+    payloads = transfers(parameters["images"], parameters["beats"], parameters["input_width"])
+    port = parameters["input"]
     if interrupted := parameters["interrupted_after"]:
-        await run_cycles(design, [Source(design, "intensities", payloads), Sink(design, "results")],
+        await run_cycles(design, [Source(design, port, payloads), Sink(design, "results")],
                          lambda: True, limit=1, linger=interrupted)
-    source = Source(design, "intensities", payloads, stall)
+    source = Source(design, port, payloads, stall)
     sink = Sink(design, "results", stall)
     encoder = Monitor(design.trace_encoder__valid, [
         design.trace_encoder__timestep, design.trace_encoder__word, design.trace_encoder__spikes])
@@ -73,7 +74,7 @@ async def replay(design: Any) -> None:
                for offset, width, signed in parameters["result_fields"]]
     Observation(
         fault, np.array(source.cycles, dtype=np.int64),
-        _record(encoder, ["timestep", "word"], parameters["beats"]),
+        _record(encoder, ["timestep", "word"], parameters["word_lanes"]),
         [_record(monitor, ["timestep", "fold"], lanes, width) for monitor, lanes, width in zip(
             layers, parameters["lanes"], parameters["membrane_widths"], strict=True)],
         np.array(sink.cycles, dtype=np.int64), np.array(results, dtype=np.int64).reshape(5, -1)

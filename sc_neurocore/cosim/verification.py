@@ -189,11 +189,14 @@ def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: Acce
     folder.mkdir(parents=True, exist_ok=True)
     observation = folder.resolve() / "observation.npz"
     observation.unlink(missing_ok=True)
+    is_spikes = network.encoder == "events"
     payload = result(network.n_output, network.count_width, network.current_width)
     simulation.run(compiled, verilog.TOP, "sc_neurocore.cosim.bench", {
-        "images": images.tolist(), "limit": limit,
+        "images": images.reshape(-1, network.n_input).tolist(), "limit": limit,
+        "input": "spikes" if is_spikes else "intensities",
+        "input_width": 1 if is_spikes else network.intensity_width,
         "stall": run.stall, "interrupted_after": run.interrupted_after,
-        "beats": spec.beats, "intensity_width": network.intensity_width,
+        "beats": spec.beats, "word_lanes": spec.word_lanes(network),
         "lanes": spec.lanes, "membrane_widths": [widths.membrane for widths in network.widths],
         "results": len(images) * network.n_output,
         "result_fields": [(entry.offset, entry.width, key == "current") for key, entry in payload],

@@ -5,12 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerNetwork
+from ..rounds import encoder_rounds
 from ..spec import AcceleratorSpec
 from .encoder import SpikeEncoder
 from .layer import Layer
 from .layouts import encoder_trace, layer_trace, result
 from .readout import Readout
 from .serializer import Serializer
+from .spike_input import SpikeInput
 
 
 class Accelerator(wiring.Component):
@@ -34,6 +36,8 @@ class Accelerator(wiring.Component):
     intensities : In, stream
         An image is ceil(n_input / beats) transfers of ``beats`` intensities, the first in the
         lowest bits; what the last transfer has beyond ``n_input`` is ignored.
+    spikes : In, stream
+        Instead of ``intensities`` where the encoder is ``events``, see `SpikeInput`.
     results : Out, stream of `layouts.result`
         One transfer an output neuron.
     trace_encoder : Out, `layouts.encoder_trace`
@@ -48,14 +52,16 @@ class Accelerator(wiring.Component):
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, *, trace: bool = False):
         spec.check(network)
         self._network, self._spec, self._trace = network, spec, trace
+        events = network.encoder == "events"
+        self._input = "spikes" if events else "intensities"
         members = {
-            "intensities": In(stream.Signature(
-                data.ArrayLayout(network.intensity_width, spec.beats))),
+            self._input: In(stream.Signature(
+                data.ArrayLayout(1 if events else network.intensity_width, spec.beats))),
             "results": Out(stream.Signature(result(network.n_output, network.count_width,
                                                    network.current_width)))}
         if trace:
-            members["trace_encoder"] = Out(encoder_trace(spec.beats, network.timesteps,
-                                                         spec.words(network)))
+            members["trace_encoder"] = Out(encoder_trace(
+                spec.word_lanes(network), encoder_rounds(network), spec.encoder_words(network)))
             for index, widths in enumerate(network.widths):
                 members[f"trace_layer_{index}"] = Out(layer_trace(
                     spec.lanes[index], network.timesteps, spec.folds(network, index),
@@ -65,16 +71,17 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         network, spec = self._network, self._spec
-        m.submodules.encoder = encoder = SpikeEncoder(network, spec)
-        wiring.connect(m, wiring.flipped(self.intensities), encoder.intensities)
+        encodes = SpikeInput if network.encoder == "events" else SpikeEncoder
+        m.submodules.encoder = encoder = encodes(network, spec)
+        wiring.connect(m, wiring.flipped(getattr(self, self._input)),
+                       getattr(encoder, self._input))
         if self._trace:
             wiring.connect(m, encoder.trace, wiring.flipped(self.trace_encoder))
 
-        words, lanes = encoder.words, spec.beats
+        words, lanes = encoder.words, spec.word_lanes(network)
         for index, layer in enumerate(network.layers):
             serializer = Serializer(layer.n_input, lanes)
-            stage = Layer(layer, network.widths[index], network.timesteps, spec.lanes[index],
-                          is_output=index == len(network.layers) - 1)
+            stage = Layer(network, spec, index, trace=self._trace)
             m.submodules[f"serializer_{index}"] = serializer
             m.submodules[f"layer_{index}"] = stage
             wiring.connect(m, words, serializer.words)

@@ -6,7 +6,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ..network import IntegerNetwork
-from ..spec import AcceleratorSpec
+from ..rounds import encoder_rounds
+from ..spec import AcceleratorSpec, fold_count
+from ..spec import QUEUE_DEPTH
 from .double_buffer import DoubleBuffer
 from .layouts import encoder_trace, index_shape, spike_word
 from .lfsr import Lfsr
@@ -14,14 +16,22 @@ from .reserved_queue import ReservedQueue
 
 
 class SpikeEncoder(wiring.Component):
-    """Turns each image into ``timesteps`` Bernoulli spike trains.
+    """Turns each image into spikes, round after round; each round is a timestep.
 
-    Input j spikes in timestep t if draw number t·n_input + j of the LFSR, which restarts with every
-    image, is less than intensity + (intensity >> (intensity_width − 1)).
+    Input j spikes in timestep t
 
-    Throughput: ``beats`` inputs a cycle, while the next image is loaded into the other half of the
-    memory. Latency: `timing.ENCODE_LATENCY` cycles from reading a row of intensities to the commit
-    of its spikes; a cycle later they can be taken.
+    lfsr
+        if draw number t·n_input + j of the LFSR, which restarts with every image, is less than
+        intensity + (intensity >> (intensity_width − 1));
+    low_discrepancy
+        if (2·phase + 1) / 2^(k + 1) is less than that limit / 2^intensity_width, phase being the
+        lowest k = ceil(log2 T) bits of t ⊕ j in reverse order;
+    direct
+        never; but the bits of the intensities are sent instead, a round for each, the highest first.
+
+    Throughput: ``encoder_lanes`` inputs a cycle, while the next image is loaded into the other half
+    of the memory; words without spikes are skipped. Latency: `timing.ENCODE_LATENCY` cycles from
+    reading a row of intensities to the commit of its spikes; two cycles later they can be taken.
 
     Members
     -------
@@ -29,80 +39,127 @@ class SpikeEncoder(wiring.Component):
         An image is ceil(n_input / beats) transfers of ``beats`` intensities, the first in the
         lowest bits; what the last transfer has beyond ``n_input`` is ignored.
     words : Out, stream of `layouts.spike_word`
-        ceil(n_input / beats) words a timestep.
+        Those that have a spike or close a round.
     trace : Out, `layouts.encoder_trace`
-        The words in the cycle in which they are committed.
+        All words, in the cycle in which they are committed.
     """
 
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec):
         self._network, self._spec = network, spec
-        self._words = spec.words(network)
+        self._lanes, self._rows = spec.encoder_lanes, spec.encoder_words(network)
+        self._rounds = encoder_rounds(network)
         super().__init__({
             "intensities": In(stream.Signature(
                 data.ArrayLayout(network.intensity_width, spec.beats))),
-            "words": Out(stream.Signature(spike_word(spec.beats))),
-            "trace": Out(encoder_trace(spec.beats, network.timesteps, self._words))})
+            "words": Out(stream.Signature(spike_word(network.n_input, self._lanes))),
+            "trace": Out(encoder_trace(self._lanes, self._rounds, self._rows))})
 
     def elaborate(self, platform):
         m = Module()
-        network, beats, words = self._network, self._spec.beats, self._words
-        remainder = network.n_input - (words - 1) * beats
-        image_shape = self.intensities.payload.shape()
-
+        lanes, rows = self._lanes, self._rows
         m.submodules.halves = halves = DoubleBuffer()
-        m.submodules.image = image = memory.Memory(
-            shape=image_shape, depth=2 << ceil_log2(words), init=[])
-        m.submodules.lfsr = lfsr = Lfsr(network.lfsr_state, network.intensity_width, beats,
-                                        remainder)
-        m.submodules.queue = queue = ReservedQueue(self.words.payload.shape())
+        m.submodules.queue = queue = ReservedQueue(self.words.payload.shape(), QUEUE_DEPTH)
         wiring.connect(m, queue.words, wiring.flipped(self.words))
+        read = self._load(m, halves)
 
-        write = image.write_port()
-        loaded = Signal(index_shape(words))
-        m.d.comb += [self.intensities.ready.eq(halves.can_fill),
-                     write.addr.eq(self._address(loaded, halves.fill)),
-                     write.data.eq(self.intensities.payload),
-                     write.en.eq(self.intensities.valid & halves.can_fill)]
-        with m.If(write.en):
-            m.d.sync += loaded.eq(loaded + 1)
-            with m.If(loaded == words - 1):
-                m.d.sync += loaded.eq(0)
-                m.d.comb += halves.filled.eq(1)
-
-        read = image.read_port()
-        word = Signal(index_shape(words))
-        timestep = Signal(index_shape(network.timesteps))
-        issue = Signal()
-        closes = Signal()
-        m.d.comb += [issue.eq(halves.can_drain & queue.room),
-                     closes.eq(word == words - 1),
-                     queue.reserve.eq(issue),
-                     read.addr.eq(self._address(word, halves.drain)),
-                     lfsr.step.eq(issue), lfsr.is_partial.eq(closes)]
+        row = Signal(index_shape(rows))
+        round_ = Signal(index_shape(self._rounds), name="round")
+        issue, closes, ends = Signal(), Signal(), Signal()
+        m.d.comb += [issue.eq(halves.can_drain & queue.room), queue.reserve.eq(issue),
+                     closes.eq(row == rows - 1), ends.eq(closes & (round_ == self._rounds - 1)),
+                     halves.drained.eq(issue & ends),
+                     read.addr.eq(Cat(row[:ceil_log2(rows)], halves.drain))]
         with m.If(issue):
-            m.d.sync += word.eq(word + 1)
+            m.d.sync += row.eq(Mux(closes, 0, row + 1))
             with m.If(closes):
-                m.d.sync += [word.eq(0), timestep.eq(timestep + 1)]
-                with m.If(timestep == network.timesteps - 1):
-                    m.d.sync += timestep.eq(0)
-                    m.d.comb += [halves.drained.eq(1), lfsr.restart.eq(1)]
+                m.d.sync += round_.eq(Mux(ends, 0, round_ + 1))
 
-        draws = Signal.like(lfsr.draws)
-        commit = Signal()
-        last = Signal()
-        inputs = Signal(beats)
-        m.d.sync += [commit.eq(issue), last.eq(closes), draws.eq(lfsr.draws),
-                     inputs.eq(Mux(closes, 2**remainder - 1, 2**beats - 1)),
-                     self.trace.timestep.eq(timestep), self.trace.word.eq(word)]
-        fires = Cat(draws[i] < self._limit(read.data[i]) for i in range(beats))
-        m.d.comb += [queue.push.eq(commit), queue.word.spikes.eq(fires & inputs),
-                     queue.word.last.eq(last),
-                     self.trace.valid.eq(commit), self.trace.spikes.eq(queue.word.spikes)]
+        # From here on a row goes a stage a cycle: read, compared, committed.
+        intensities = Signal(read.data.shape(), reset_less=True)
+        m.d.sync += intensities.eq(read.data)
+        compares = self._delayed(m, self._delayed(m, issue, "reads"), "compares")
+        position = self._position(m, compares, "compared")
+        fires = self._fires(m, intensities, compares, position)
+        remainder = self._network.n_input - (rows - 1) * lanes
+        inputs = Mux(position["closes"], 2**remainder - 1, 2**lanes - 1)
+        spikes = Signal(lanes)
+        commit = self._delayed(m, compares, "commit")
+        m.d.sync += spikes.eq(fires & inputs)
+        committed = self._position(m, commit, "committed")
+
+        word, matters = queue.word, Signal()
+        m.d.comb += [word.spikes.eq(spikes), word.last.eq(committed["closes"]),
+                     word.base.eq(committed["row"] * lanes),
+                     matters.eq(spikes.any() | word.last),
+                     queue.push.eq(commit & matters), queue.drop.eq(commit & ~matters),
+                     self.trace.valid.eq(commit), self.trace.timestep.eq(committed["round"]),
+                     self.trace.word.eq(committed["row"]), self.trace.spikes.eq(spikes)]
         return m
 
-    def _address(self, row: Value, half: Value) -> Value:
-        return Cat(row[:ceil_log2(self._words)], half)
+    def _load(self, m: Module, halves: DoubleBuffer) -> memory.ReadPort:
+        """Write transfers into the half that is free; return the port that reads rows."""
+        beats, lanes, rows = self._spec.beats, self._lanes, self._rows
+        parts = lanes // beats
+        transfers = self._spec.transfers(self._network)
+        m.submodules.image = image = memory.Memory(
+            shape=data.ArrayLayout(self._network.intensity_width, lanes),
+            depth=2 << ceil_log2(rows), init=[])
+        write = image.write_port(granularity=beats if parts > 1 else None)
+        loaded = Signal(index_shape(transfers))
+        enable = Signal()
+        part_width = ceil_log2(parts)
+        m.d.comb += [self.intensities.ready.eq(halves.can_fill),
+                     enable.eq(self.intensities.valid & halves.can_fill),
+                     write.addr.eq(Cat((loaded >> part_width)[:ceil_log2(rows)], halves.fill)),
+                     Value.cast(write.data).eq(Value.cast(self.intensities.payload)
+                                               .replicate(parts)),
+                     write.en.eq(Mux(enable, 1 << loaded[:part_width], 0))]
+        with m.If(enable):
+            m.d.sync += loaded.eq(loaded + 1)
+            with m.If(loaded == transfers - 1):
+                m.d.sync += loaded.eq(0)
+                m.d.comb += halves.filled.eq(1)
+        return image.read_port()
 
     @staticmethod
-    def _limit(intensity: Value) -> Value:
-        return intensity + intensity[-1]
+    def _delayed(m: Module, value: Value, name: str) -> Signal:
+        later = Signal.like(value, name=name)
+        m.d.sync += later.eq(value)
+        return later
+
+    def _position(self, m: Module, step: Value, name: str) -> dict[str, Value]:
+        """Row and round of what passes here in the cycles in which ``step`` is set."""
+        row = Signal(index_shape(self._rows), name=f"{name}_row")
+        round_ = Signal(index_shape(self._rounds), name=f"{name}_round")
+        closes, ends = Signal(name=f"{name}_closes"), Signal(name=f"{name}_ends")
+        m.d.comb += [closes.eq(row == self._rows - 1),
+                     ends.eq(closes & (round_ == self._rounds - 1))]
+        with m.If(step):
+            m.d.sync += row.eq(Mux(closes, 0, row + 1))
+            with m.If(closes):
+                m.d.sync += round_.eq(Mux(ends, 0, round_ + 1))
+        return {"row": row, "round": round_, "closes": closes, "ends": ends}
+
+    def _fires(self, m: Module, intensities: data.View, step: Value, at: dict[str, Value]) -> Value:
+        """Which inputs of the row spike."""
+        width, lanes = self._network.intensity_width, self._lanes
+        if self._network.encoder == "direct":
+            return Cat(intensities[i][::-1].bit_select(at["round"], 1) for i in range(lanes))
+        limits = [intensities[i] + intensities[i][-1] for i in range(lanes)]
+        if self._network.encoder == "low_discrepancy":
+            return Cat(self._spread(at, i) < limit for i, limit in enumerate(limits))
+        remainder = self._network.n_input - (self._rows - 1) * lanes
+        m.submodules.lfsr = lfsr = Lfsr(self._network.lfsr_state, width, lanes, remainder)
+        m.d.comb += [lfsr.step.eq(step), lfsr.is_partial.eq(at["closes"]),
+                     lfsr.restart.eq(step & at["ends"])]
+        return Cat(lfsr.draws[i] < limit for i, limit in enumerate(limits))
+
+    def _spread(self, at: dict[str, Value], lane: int) -> Value:
+        """What the limit of a lane is compared with: the middle of its phase, rounded down."""
+        width, phase_width = self._network.intensity_width, (self._rounds - 1).bit_length()
+        column = ceil_log2(self._lanes)
+        number = Cat(Const(lane, column), at["row"])
+        phase = Cat(reversed((at["round"] ^ number)[:phase_width]))
+        middle = Cat(C(1, 1), phase)
+        shift = width - phase_width - 1
+        return middle << shift if shift >= 0 else middle >> -shift

@@ -1,4 +1,4 @@
-"""Event-driven layer: events in, spikes and membranes of its neurons out."""
+"""Event-driven layer: events in, spikes of its neurons out."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,12 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..network import IntegerLayer, LayerWidths
-from ..spec import fold_count
-from .event_buffer import EventBuffer
+from ..network import IntegerNetwork
+from ..rounds import Adds, Closes, phases
+from ..spec import AcceleratorSpec
 from .layouts import event, index_shape, layer_trace, output_word, spike_word
-from .neuron_array import NeuronArray, Operation
+from .neuron_array import NeuronArray, Operation, Region
+from .replay import Replay
 from .reserved_queue import ReservedQueue
 from .weight_memory import WeightMemory
 
@@ -19,10 +20,12 @@ class Step(NamedTuple):
     """An operation on its way through the pipeline, and what it needs there."""
 
     operation: Value
+    row: Value
     fold: Value
+    next_fold: Value
+    next_region: Value
     timestep: Value
-    base: Value
-    """Row of the weight memory at which the fold begins."""
+    """Round of the phase."""
 
     def delayed(self, m: Module, name: str) -> "Step":
         """The step a cycle later."""
@@ -33,112 +36,179 @@ class Step(NamedTuple):
 
 
 class Layer(wiring.Component):
-    """Works through a timestep's events once for each fold of its neurons.
+    """Works through rounds, and in each of them through the folds of its neurons.
 
-    Throughput: an operation a cycle, so folds · (events + `timing.FIRE_OVERHEAD`) cycles a
-    timestep, unless the next timestep has not come yet or the words are not taken. Latency:
-    `timing.FIRE_LATENCY` cycles from a fold's last operation to its commit; a cycle later its word
-    can be taken.
+    In a round (`rounds.phases`) each fold takes a cycle for each event of the timestep, one if
+    there is none, and is then closed, which takes a cycle (`timing.CLOSE_CYC`), or two where a
+    membrane may saturate.
+
+    Throughput: an operation a cycle, so folds · (max(events, 1) + 1) cycles a timestep, unless
+    events are missing or the words are not taken. Latency: `timing.FIRE_LATENCY` cycles from
+    closing a fold to its commit.
 
     Parameters
     ----------
-    layer : IntegerLayer
-        Weights, biases, thresholds and initial membranes.
-    widths : LayerWidths
-        Its widths.
-    timesteps : int
-        Timesteps an image; with the first of them the membranes start anew.
-    lanes : int
-        Neurons updated in parallel.
-    is_output : bool
-        Whether it sends membranes along with the spikes.
+    network : IntegerNetwork
+    spec : AcceleratorSpec
+    index : int
+        Which of the network's layers. The last one sends potentials along with the spikes.
+    trace : bool
+        Whether the trace is wanted.
 
     Members
     -------
     events : In, stream of `layouts.event`
+        With more than one fold they are collected until their timestep is complete.
     words : Out, stream of `layouts.spike_word`, or of `layouts.output_word` for the output layer
-        A word a fold.
+        A word a fold; without a spike only if it closes the timestep, or in the output layer.
     trace : Out, `layouts.layer_trace`
-        The words in the cycle in which they are committed.
+        Every fold in the cycle in which it commits.
     """
 
-    def __init__(self, layer: IntegerLayer, widths: LayerWidths, timesteps: int, lanes: int,
-                 is_output: bool):
-        self._layer, self._widths = layer, widths
-        self._timesteps, self._lanes, self._is_output = timesteps, lanes, is_output
-        self._folds = fold_count(layer.n_output, lanes)
-        word = output_word(lanes, widths.membrane) if is_output else spike_word(lanes)
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, index: int, *,
+                 trace: bool = False):
+        self._network, self._spec, self._index, self._trace = network, spec, index, trace
+        self._layer, widths = network.layers[index], network.widths[index]
+        self._lanes, self._folds = spec.lanes[index], spec.folds(network, index)
+        self._is_output = index == len(network.layers) - 1
+        self._phases = phases(network, index)
+        self._saturates = widths.saturates
+        word = (output_word(self._lanes, widths.accumulator) if self._is_output
+                else spike_word(self._layer.n_output, self._lanes))
         super().__init__({
-            "events": In(stream.Signature(event(layer.n_input))),
+            "events": In(stream.Signature(event(self._layer.n_input))),
             "words": Out(stream.Signature(word)),
-            "trace": Out(layer_trace(lanes, timesteps, self._folds, widths.membrane))})
+            "trace": Out(layer_trace(self._lanes, network.timesteps, self._folds,
+                                     widths.membrane))})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.buffer = buffer = EventBuffer(self._layer.n_input)
-        m.submodules.weight_memory = weights = WeightMemory(self._layer, self._lanes)
-        m.submodules.neurons = neurons = NeuronArray(self._layer, self._widths, self._lanes)
-        m.submodules.queue = queue = ReservedQueue(self.words.payload.shape())
-        wiring.connect(m, wiring.flipped(self.events), buffer.events)
+        m.submodules.weight_memory = weights = WeightMemory(
+            self._layer, self._lanes, self._spec.memories[self._index])
+        m.submodules.neurons = neurons = NeuronArray(self._network, self._index, self._lanes,
+                                                     trace=self._trace)
+        m.submodules.queue = queue = ReservedQueue(self.words.payload.shape(),
+                                                   self._spec.queue_depth(self._folds))
         wiring.connect(m, queue.words, wiring.flipped(self.words))
+        events = self.events
+        if self._folds > 1:
+            m.submodules.replay = replay = Replay(self._layer.n_input, self._folds)
+            wiring.connect(m, wiring.flipped(self.events), replay.events)
+            events = replay.replayed
 
-        issued = self._sequence(m, buffer, queue)
-        addressed = issued.delayed(m, "addressed")
+        addressed = self._sequence(m, events, queue).delayed(m, "addressed")
         fetched = addressed.delayed(m, "fetched")
         executed = fetched.delayed(m, "executed")
-
-        m.d.comb += [weights.row.eq(addressed.base + buffer.address),
+        m.d.comb += [weights.row.eq(addressed.row), neurons.weights.eq(weights.weights),
                      neurons.operation.eq(fetched.operation), neurons.fold.eq(fetched.fold),
-                     neurons.first.eq(fetched.timestep == 0),
-                     neurons.weights.eq(weights.weights)]
-
-        word = queue.word
-        m.d.comb += [queue.push.eq(neurons.commit),
-                     word.spikes.eq(neurons.spikes), word.last.eq(self._is_last(executed.fold)),
-                     self.trace.valid.eq(neurons.commit),
-                     self.trace.timestep.eq(executed.timestep), self.trace.fold.eq(executed.fold),
-                     self.trace.spikes.eq(neurons.spikes),
-                     self.trace.membranes.eq(neurons.membranes)]
-        if self._is_output:
-            m.d.comb += [word.membranes.eq(neurons.membranes),
-                         word.first.eq(executed.timestep == 0),
-                         word.final.eq(executed.timestep == self._timesteps - 1)]
+                     neurons.next_fold.eq(fetched.next_fold),
+                     neurons.next_region.eq(fetched.next_region)]
+        self._commit(m, neurons, queue, executed)
         return m
 
-    def _sequence(self, m: Module, buffer: EventBuffer, queue: ReservedQueue) -> Step:
-        """Issue the operations of fold after fold, timestep after timestep."""
-        n_input = self._layer.n_input
-        operation = Signal(Operation)
+    def _commit(self, m: Module, neurons: NeuronArray, queue: ReservedQueue, executed: Step):
+        """Send what a fold fired."""
+        word, commit = queue.word, neurons.commit
+        last = executed.fold == self._folds - 1
+        m.d.comb += [word.spikes.eq(neurons.spikes), word.last.eq(last),
+                     self.trace.valid.eq(commit), self.trace.timestep.eq(executed.timestep),
+                     self.trace.fold.eq(executed.fold), self.trace.spikes.eq(neurons.spikes),
+                     self.trace.membranes.eq(neurons.membranes)]
+        if self._is_output:
+            m.d.comb += [queue.push.eq(commit), word.potentials.eq(neurons.potentials),
+                         word.first.eq(executed.timestep == 0),
+                         word.final.eq(executed.timestep == self._network.timesteps - 1)]
+            return
+        matters = last | neurons.spikes.any()
+        base = Signal(word.base.shape())
+        m.d.comb += [queue.push.eq(commit & matters), queue.drop.eq(commit & ~matters),
+                     word.base.eq(base)]
+        if self._folds > 1:
+            with m.If(commit):
+                m.d.sync += base.eq(Mux(last, 0, base + self._lanes))
+
+    def _sequence(self, m: Module, events, queue: ReservedQueue) -> Step:
+        """Issue the operations of round after round."""
+        n_input, parts = self._layer.n_input, self._phases
+        phase = Signal(index_shape(len(parts)))
+        round_ = Signal(index_shape(max(part.count for part in parts)), name="round")
         fold = Signal(index_shape(self._folds))
-        timestep = Signal(index_shape(self._timesteps))
         base = Signal(index_shape(self._folds * n_input))
-        index = Signal(index_shape(n_input))
-        m.d.comb += [operation.eq(Operation.IDLE), buffer.index.eq(index)]
+        operation = Signal(Operation)
+        advance = Signal()
+        m.d.comb += operation.eq(Operation.IDLE)
 
         with m.FSM():
-            with m.State("BEGIN"):
-                with m.If(buffer.full):
-                    m.d.comb += operation.eq(Operation.BEGIN)
-                    m.next = "SYNAPSE"
-                    with m.If(buffer.length == 0):
-                        m.next = "FIRE"
-            with m.State("SYNAPSE"):
-                m.d.comb += operation.eq(Operation.SYNAPSE)
-                m.d.sync += index.eq(index + 1)
-                with m.If(index == buffer.length - 1):
-                    m.d.sync += index.eq(0)
-                    m.next = "FIRE"
-            with m.State("FIRE"):
-                with m.If(queue.room):
-                    m.d.comb += [operation.eq(Operation.FIRE), queue.reserve.eq(1)]
-                    m.d.sync += [fold.eq(fold + 1), base.eq(base + n_input)]
-                    m.next = "BEGIN"
-                    with m.If(self._is_last(fold)):
-                        m.d.comb += buffer.release.eq(1)
-                        m.d.sync += [fold.eq(0), base.eq(0), timestep.eq(timestep + 1)]
-                        with m.If(timestep == self._timesteps - 1):
-                            m.d.sync += timestep.eq(0)
-        return Step(operation, fold, timestep, base)
+            with m.State("ADD"):
+                with m.Switch(phase):
+                    for number, part in enumerate(parts):
+                        with m.Case(number):
+                            self._add(m, part.adds, events, operation)
+            with m.State("CLOSE"):
+                with m.Switch(phase):
+                    for number, part in enumerate(parts):
+                        with m.Case(number):
+                            self._close(m, part.closes, queue, operation, advance)
+            if self._saturates:
+                with m.State("ADVANCE"):
+                    m.d.comb += [operation.eq(Operation.ADVANCE), advance.eq(1)]
+                    m.next = "ADD"
 
-    def _is_last(self, fold: Value) -> Value:
-        return fold == self._folds - 1
+        is_last_fold = fold == self._folds - 1
+        is_last_round = Array(part.count - 1 for part in parts)[phase] == round_
+        with m.If(advance):
+            m.d.sync += [fold.eq(fold + 1), base.eq(base + n_input)]
+            with m.If(is_last_fold):
+                m.d.sync += [fold.eq(0), base.eq(0), round_.eq(round_ + 1)]
+                with m.If(is_last_round):
+                    m.d.sync += [round_.eq(0),
+                                 phase.eq(Mux(phase == len(parts) - 1, 0, phase + 1))]
+        row = Signal.like(base)
+        m.d.comb += row.eq(base + events.payload.address)
+        return Step(operation, row, fold, Mux(is_last_fold, 0, fold + 1),
+                    self._next_region(m, phase, round_, is_last_fold, is_last_round), round_)
+
+    def _add(self, m: Module, adds: Adds, events, operation: Signal):
+        if adds is Adds.EVENTS:
+            m.d.comb += events.ready.eq(1)
+            with m.If(events.valid):
+                m.d.comb += operation.eq(Mux(events.payload.spike, Operation.SYNAPSE,
+                                             Operation.IDLE))
+                with m.If(events.payload.last):
+                    m.next = "CLOSE"
+            return
+        if adds is Adds.CURRENT:
+            m.d.comb += operation.eq(Operation.CURRENT)
+        m.next = "CLOSE"
+
+    def _close(self, m: Module, closes: Closes, queue: ReservedQueue, operation: Signal,
+               advance: Signal):
+        if closes is not Closes.FIRE:
+            m.d.comb += [operation.eq(Operation[closes.name]), advance.eq(1)]
+            m.next = "ADD"
+            return
+        with m.If(queue.room):
+            m.d.comb += [operation.eq(Operation.FIRE), queue.reserve.eq(1)]
+            if self._saturates:
+                m.next = "ADVANCE"
+            else:
+                m.d.comb += advance.eq(1)
+                m.next = "ADD"
+
+    def _next_region(self, m: Module, phase: Value, round_: Value, is_last_fold: Value,
+                     is_last_round: Value) -> Signal:
+        """Where the potentials of the fold that comes next begin."""
+        parts = self._phases
+        settled = [number for number, part in enumerate(parts) if part.closes is Closes.SETTLE]
+        begin = Region.ZERO if settled else Region.INITIAL
+        region = Signal(Region)
+        m.d.comb += region.eq(Region.STORED)
+        ends = is_last_round & is_last_fold
+        with m.If(((phase == 0) & (round_ == 0) & ~is_last_fold)
+                  | ((phase == len(parts) - 1) & ends)):
+            m.d.comb += region.eq(begin)
+        for number in settled:
+            with m.If(((phase == number) & is_last_fold)
+                      | ((phase == number + 1) & (round_ == 0) & ~is_last_fold)):
+                m.d.comb += region.eq(Region.INITIAL)
+        return region

@@ -14,9 +14,9 @@ def index_shape(entries: int) -> Shape:
     return unsigned(max(1, ceil_log2(entries)))
 
 
-def spike_word(lanes: int) -> data.StructLayout:
-    """Spikes of ``lanes`` neighbouring neurons; ``last`` closes the timestep."""
-    return data.StructLayout({"spikes": lanes, "last": 1})
+def spike_word(n_neurons: int, lanes: int) -> data.StructLayout:
+    """Spikes of the ``lanes`` neurons from number ``base`` on; ``last`` closes the timestep."""
+    return data.StructLayout({"spikes": lanes, "last": 1, "base": index_shape(n_neurons)})
 
 
 def event(n_input: int) -> data.StructLayout:
@@ -24,14 +24,14 @@ def event(n_input: int) -> data.StructLayout:
     return data.StructLayout({"address": index_shape(n_input), "spike": 1, "last": 1})
 
 
-def output_word(lanes: int, membrane_width: int) -> data.StructLayout:
-    """Spikes and membranes of ``lanes`` neighbouring output neurons.
+def output_word(lanes: int, potential_width: int) -> data.StructLayout:
+    """Spikes of ``lanes`` neighbouring output neurons, and their potentials before they spiked.
 
-    ``first`` and ``final`` are set throughout the first and the final timestep of an image,
-    ``last`` in the word that closes any timestep.
+    The potential is the membrane less the threshold. ``first`` and ``final`` are set throughout the
+    first and the final timestep of an image, ``last`` in the word that closes any timestep.
     """
     return data.StructLayout({"spikes": lanes, "last": 1, "first": 1, "final": 1,
-                              "membranes": data.ArrayLayout(signed(membrane_width), lanes)})
+                              "potentials": data.ArrayLayout(signed(potential_width), lanes)})
 
 
 def result(n_output: int, count_width: int, current_width: int) -> data.StructLayout:
@@ -44,10 +44,10 @@ def result(n_output: int, count_width: int, current_width: int) -> data.StructLa
         "predicted": index_shape(n_output), "last": 1})
 
 
-def encoder_trace(beats: int, timesteps: int, words: int) -> wiring.Signature:
-    """While ``valid``: the encoder commits ``spikes`` of inputs word·beats and up."""
-    return wiring.Signature({"valid": Out(1), "timestep": Out(index_shape(timesteps)),
-                             "word": Out(index_shape(words)), "spikes": Out(beats)})
+def encoder_trace(lanes: int, rounds: int, words: int) -> wiring.Signature:
+    """While ``valid``: the encoder commits ``spikes`` of inputs word·lanes and up."""
+    return wiring.Signature({"valid": Out(1), "timestep": Out(index_shape(rounds)),
+                             "word": Out(index_shape(words)), "spikes": Out(lanes)})
 
 
 def layer_trace(lanes: int, timesteps: int, folds: int, membrane_width: int) -> wiring.Signature:

@@ -4,43 +4,70 @@ from amaranth import *
 from amaranth.lib import data, enum, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..network import IntegerLayer, LayerWidths
+from ..network import IntegerNetwork
+from ..rounds import Closes, is_direct, phases
 from ..spec import fold_count
 from .layouts import index_shape
 
 
-class Operation(enum.Enum, shape=2):
-    """What the lanes do with their accumulators in a cycle."""
+class Operation(enum.Enum, shape=3):
+    """What the lanes do with their potentials in a cycle."""
 
     IDLE = 0
-    BEGIN = 1
-    """Load the membrane and add the bias."""
-    SYNAPSE = 2
+    SYNAPSE = 1
     """Add a weight."""
+    CURRENT = 2
+    """Add the current of direct input."""
     FIRE = 3
-    """Compare with the threshold, subtract it from those that reach it, store the membrane."""
+    """Spike, if not negative; less the threshold then, and the next timestep's bias."""
+    KEEP = 4
+    """Close the fold with its potentials as they are."""
+    DOUBLE = 5
+    """Close it with twice the potentials."""
+    SETTLE = 6
+    """Close it with its potentials, and the bias, as the current."""
+    ADVANCE = 7
+    """Close it after a ``FIRE`` that saturates: the next timestep's bias, less the threshold."""
+
+
+class Region(enum.Enum, shape=2):
+    """Where the potentials of a fold come from."""
+
+    STORED = 0
+    """As the fold was closed."""
+    INITIAL = 1
+    """The initial membrane less the threshold, with the biases that are due."""
+    ZERO = 2
+    """Nothing: the sum of direct input begins."""
 
 
 class NeuronArray(wiring.Component):
-    """Updates the membranes of one fold of neurons at a time, all lanes alike.
+    """Updates the potentials of one fold of neurons at a time, all lanes alike.
 
-    integrated = membrane + bias + sum of weights; it fires if integrated >= threshold; the stored
-    membrane is integrated − threshold if it fires, otherwise integrated, saturated to its width
-    where the layer has one of its own. A fold is a ``BEGIN``, a ``SYNAPSE`` for each event, and a
-    ``FIRE``.
+    The potential of a neuron is its membrane less its threshold, bias included, so its sign says
+    whether the neuron fires:
 
-    One adder a lane does all of it. Throughput: an operation a cycle, without gaps, as long as a
-    fold comes again only after each other fold has. Latency: a cycle from an operation to its
-    execution; a ``FIRE`` commits in the cycle in which it is executed.
+        spike     = potential >= 0
+        membrane  = potential + threshold · (1 − spike), saturated to its width where the layer has
+                    one of its own
+        potential = membrane + bias − threshold in the next timestep, + the weights of its events
+
+    so that one adder a lane does all of it, an operation a cycle; only saturation takes one more.
+    Operations that close a fold also load the potentials of the next one, which must not be the
+    fold that was closed last unless there is only one.
+
+    Throughput: an operation a cycle. Latency: a cycle from an operation to its execution; a
+    ``FIRE`` commits in the cycle in which it is executed.
 
     Parameters
     ----------
-    layer : IntegerLayer
-        Whose neurons. Lanes without a neuron never fire.
-    widths : LayerWidths
-        Its widths.
+    network : IntegerNetwork
+    index : int
+        Which of its layers. Lanes without a neuron never fire.
     lanes : int
         Neurons in a fold.
+    trace : bool
+        Whether ``membranes`` are wanted.
 
     Members
     -------
@@ -48,99 +75,189 @@ class NeuronArray(wiring.Component):
         To be executed in the next cycle.
     fold : In
         On the neurons fold·lanes and up.
-    first : In
-        A ``BEGIN`` loads the initial membranes instead of the stored ones.
+    next_fold, next_region : In
+        What is loaded when the fold is closed.
     weights : In
         For a ``SYNAPSE``, a cycle after it.
     commit : Out
-        A ``FIRE`` is being executed: ``spikes`` and ``membranes`` are its results.
+        A ``FIRE`` is being executed: ``spikes``, ``potentials`` and ``membranes`` are valid.
+    spikes : Out
+    potentials : Out
+        Before the spike.
+    membranes : Out
+        After it, as they are stored; 0 without ``trace``.
     """
 
-    def __init__(self, layer: IntegerLayer, widths: LayerWidths, lanes: int):
-        self._layer, self._widths, self._lanes = layer, widths, lanes
+    COMBINATORIAL_FOLDS = 16
+    """Parameters of so few folds are logic; those of more are read from a memory."""
+
+    def __init__(self, network: IntegerNetwork, index: int, lanes: int, *, trace: bool = False):
+        self._neurons, self._widths = network.neurons(index), network.widths[index]
+        self._lanes, self._trace = lanes, trace
+        layer = network.layers[index]
         self._folds = fold_count(layer.n_output, lanes)
+        self._direct = is_direct(network, index)
+        self._phases = phases(network, index)
+        self._saturates = self._widths.saturates
+        neurons = self._neurons
+        at_once = network.schedule == "layer_by_layer"
+        # Biases that are not added once a timestep are there from the beginning.
+        self._bias = 0 * neurons.biases if self._direct or at_once else neurons.biases
+        due = 0 if self._direct else network.timesteps if at_once else 1
+        self._initial = neurons.initial_membranes + due * neurons.biases - neurons.thresholds
         super().__init__({
-            "operation": In(Operation), "fold": In(index_shape(self._folds)), "first": In(1),
+            "operation": In(Operation), "fold": In(index_shape(self._folds)),
+            "next_fold": In(index_shape(self._folds)), "next_region": In(Region),
             "weights": In(data.ArrayLayout(signed(layer.weight_width), lanes)),
             "commit": Out(1), "spikes": Out(lanes),
-            "membranes": Out(data.ArrayLayout(signed(widths.membrane), lanes))})
+            "potentials": Out(data.ArrayLayout(signed(self._widths.accumulator), lanes)),
+            "membranes": Out(data.ArrayLayout(signed(self._widths.membrane), lanes))})
 
     def elaborate(self, platform):
         m = Module()
         executed = Signal(Operation)
-        is_first = Signal()
-        executed_fold = Signal.like(self.fold)
-        m.d.sync += [executed.eq(self.operation), is_first.eq(self.first),
-                     executed_fold.eq(self.fold)]
-        m.d.comb += self.commit.eq(executed == Operation.FIRE)
+        fold = Signal.like(self.fold)
+        region = Signal(Region)
+        closes = Signal()
+        m.d.sync += [executed.eq(self.operation), fold.eq(self.fold), region.eq(self.next_region)]
+        m.d.comb += [self.commit.eq(executed == Operation.FIRE),
+                     closes.eq(self._any(executed, self._closing()))]
+        self._executed, self._fold, self._region, self._closes = executed, fold, region, closes
 
-        layer, widths = self._layer, self._widths
-        biases = self._parameters(m, "biases", layer.biases, signed(widths.bias))
-        thresholds = self._parameters(m, "thresholds", layer.thresholds,
-                                      unsigned(widths.threshold), unused=1)
-        initial_membranes = self._parameters(m, "initial_membranes", layer.initial_membranes,
-                                             signed(widths.membrane))
-        stored = self._stored_membranes(m, executed_fold)
+        bias = self._parameters(m, "bias", self._bias)
+        rest = self._parameters(m, "rest", self._bias - self._neurons.thresholds, unused=-1)
+        threshold = self._parameters(m, "threshold", self._neurons.thresholds, unused=1)
+        settled = self._parameters(m, "settled", self._neurons.biases) if self._direct else None
+        shape = self.potentials.shape()
+        totals, closed, current = (Signal(shape, name=name)
+                                   for name in ("total", "closed", "current"))
+        loaded = self._load(m, totals)
+        if self._direct:
+            self._remember(m, totals, current)
 
+        begin = [0] * self._lanes if self._direct else self._initial.tolist()[:self._lanes]
         for lane in range(self._lanes):
-            accumulator = Signal(signed(self._widths.accumulator), name=f"accumulator_{lane}")
-            augend = Signal.like(accumulator, name=f"augend_{lane}")
-            addend = Signal.like(accumulator, name=f"addend_{lane}")
-            total = Signal.like(accumulator, name=f"total_{lane}")
-            m.d.comb += [augend.eq(accumulator), total.eq(augend + addend)]
+            potential = Signal(shape.elem_shape, name=f"potential_{lane}",
+                               init=begin[lane])
+            addend = Signal.like(potential, name=f"addend_{lane}", init=0)
+            fires = Signal(name=f"fires_{lane}")
+            m.d.comb += [totals[lane].eq(potential + addend), fires.eq(potential >= 0),
+                         self.spikes[lane].eq(fires), self.potentials[lane].eq(potential)]
             with m.Switch(executed):
-                with m.Case(Operation.BEGIN):
-                    held = accumulator if stored is None else stored[lane]
-                    m.d.comb += [augend.eq(Mux(is_first, initial_membranes[lane], held)),
-                                 addend.eq(biases[lane])]
                 with m.Case(Operation.SYNAPSE):
                     m.d.comb += addend.eq(self.weights[lane])
+                if self._direct:
+                    with m.Case(Operation.CURRENT):
+                        m.d.comb += addend.eq(current[lane])
+                    with m.Case(Operation.DOUBLE):
+                        m.d.comb += addend.eq(potential)
+                    with m.Case(Operation.SETTLE):
+                        m.d.comb += addend.eq(settled[lane])
                 with m.Case(Operation.FIRE):
-                    m.d.comb += addend.eq(-thresholds[lane])
-
-            fires = total >= 0
-            remains = Signal.like(accumulator, name=f"remains_{lane}")
-            m.d.comb += [remains.eq(Mux(fires, total, accumulator)),
-                         self.spikes[lane].eq(fires),
-                         self.membranes[lane].eq(self._saturated(remains))]
-            with m.Switch(executed):
-                with m.Case(Operation.BEGIN, Operation.SYNAPSE):
-                    m.d.sync += accumulator.eq(total)
-                with m.Case(Operation.FIRE):
-                    m.d.sync += accumulator.eq(self.membranes[lane])
+                    if self._saturates:
+                        m.d.comb += addend.eq(Mux(fires, 0, threshold[lane]))
+                    else:
+                        m.d.comb += addend.eq(Mux(fires, rest[lane], bias[lane]))
+                if self._saturates:
+                    with m.Case(Operation.ADVANCE):
+                        m.d.comb += addend.eq(rest[lane])
+            kept = self._saturated(executed, totals[lane])
+            if self._trace:
+                m.d.comb += self.membranes[lane].eq(
+                    kept if self._saturates else Mux(fires, potential, potential + threshold[lane]))
+            with m.If(executed != Operation.IDLE):
+                m.d.sync += potential.eq(kept)
+            with m.If(closes):
+                if self._folds > 1:
+                    m.d.sync += potential.eq(loaded[lane])
+                else:
+                    self._restart(m, lane, potential)
         return m
 
-    def _parameters(self, m: Module, name: str, values, shape: Shape, unused: int = 0
-                    ) -> list[Value]:
-        """A parameter of the neuron in each lane: a constant, or read with the fold."""
-        padded = [*values.tolist(), *[unused] * (self._folds * self._lanes - len(values))]
-        columns = [padded[lane::self._lanes] for lane in range(self._lanes)]
-        varying = [lane for lane, column in enumerate(columns) if len(set(column)) > 1]
-        if varying:
-            rom = memory.Memory(
-                shape=data.ArrayLayout(shape, len(varying)), depth=self._folds,
-                init=[[columns[lane][fold] for lane in varying] for fold in range(self._folds)])
-            m.submodules[name] = rom
-            read = rom.read_port()
-            m.d.comb += read.addr.eq(self.fold)
-        return [read.data[varying.index(lane)] if lane in varying
-                else Const(column[0], shape) for lane, column in enumerate(columns)]
+    def _closing(self) -> set[Operation]:
+        """Operations that close a fold of this layer."""
+        names = {phase.closes.name for phase in self._phases}
+        if self._saturates:
+            names = names - {Closes.FIRE.name} | {Operation.ADVANCE.name}
+        return {Operation[name] for name in names}
 
-    def _stored_membranes(self, m: Module, fold: Value):
-        """The membranes as the fold's ``FIRE`` left them; None where the accumulators hold them."""
+    @staticmethod
+    def _any(executed: Value, operations: set[Operation]) -> Value:
+        return Cat(executed == operation for operation in sorted(operations, key=lambda one:
+                                                                 one.value)).any()
+
+    def _restart(self, m: Module, lane: int, potential: Signal):
+        """Load constants, which takes no logic: a flip-flop can be set or cleared."""
+        initial = self._initial.tolist()[lane]
+        with m.If(self._region == Region.INITIAL):
+            m.d.sync += potential.eq(initial)
+        if self._direct:
+            with m.If(self._region == Region.ZERO):
+                m.d.sync += potential.eq(0)
+
+    def _parameters(self, m: Module, name: str, values, unused: int = 0) -> list[Value]:
+        """A parameter of the neuron in each lane: a constant, or that of the fold."""
+        rows = self._rows(values, unused)
+        shape = signed(max(Const(value).shape().width + 1 for row in rows for value in row))
+        if self._folds == 1:
+            return [Const(value, shape) for value in rows[0]]
+        layout = data.ArrayLayout(shape, self._lanes)
+        if self._folds <= self.COMBINATORIAL_FOLDS:
+            chosen = Signal(layout, name=name)
+            with m.Switch(self._fold):
+                for fold, row in enumerate(rows):
+                    with m.Case(fold):
+                        m.d.comb += chosen.eq(layout.const(row))
+            return [chosen[lane] for lane in range(self._lanes)]
+        rom = memory.Memory(shape=layout, depth=self._folds, init=rows)
+        m.submodules[name] = rom
+        read = rom.read_port()
+        m.d.comb += read.addr.eq(self.fold)
+        return [read.data[lane] for lane in range(self._lanes)]
+
+    def _rows(self, values, unused: int) -> list[list[int]]:
+        """The parameter of each lane, a row a fold."""
+        lanes = self._lanes
+        padded = [*values.tolist(), *[unused] * (self._folds * lanes - len(values))]
+        return [padded[start:start + lanes] for start in range(0, len(padded), lanes)]
+
+    def _load(self, m: Module, totals: data.View):
+        """Potentials of the fold that comes next; store those of the one that is closed."""
         if self._folds == 1:
             return None
+        # The regions follow each other in one memory, which nothing but the first is written of.
+        depth = 1 << (self._folds - 1).bit_length()
+        empty = [[0] * self._lanes] * depth
+        initial = (self._rows(self._initial, unused=-1) + empty)[:depth]
+        regions = [empty, initial, *[empty] * self._direct]
         m.submodules.stored = stored = memory.Memory(
-            shape=self.membranes.shape(), depth=self._folds, init=[])
-        read = stored.read_port()
-        write = stored.write_port()
-        m.d.comb += [read.addr.eq(self.fold), write.addr.eq(fold),
-                     Value.cast(write.data).eq(Value.cast(self.membranes)),
-                     write.en.eq(self.commit)]
+            shape=self.potentials.shape(), depth=depth * len(regions),
+            init=[row for region in regions for row in region])
+        read, write = stored.read_port(), stored.write_port()
+        fold_bits = depth.bit_length() - 1
+        m.d.comb += [read.addr.eq(Cat(self.next_fold[:fold_bits], self.next_region.as_value())),
+                     write.addr.eq(self._fold[:fold_bits]),
+                     Value.cast(write.data).eq(Value.cast(totals)), write.en.eq(self._closes)]
         return read.data
 
-    def _saturated(self, value: Value) -> Value:
-        if not self._widths.saturates:
-            return value
+    def _remember(self, m: Module, totals: data.View, current: data.View):
+        """Keep the current of direct input once it is settled."""
+        settles = self._executed == Operation.SETTLE
+        if self._folds == 1:
+            with m.If(settles):
+                m.d.sync += Value.cast(current).eq(Value.cast(totals))
+            return
+        m.submodules.currents = currents = memory.Memory(
+            shape=self.potentials.shape(), depth=self._folds, init=[])
+        read, write = currents.read_port(), currents.write_port()
+        m.d.comb += [read.addr.eq(self.fold), Value.cast(current).eq(Value.cast(read.data)),
+                     write.addr.eq(self._fold), write.en.eq(settles),
+                     Value.cast(write.data).eq(Value.cast(totals))]
+
+    def _saturated(self, executed: Value, total: Value) -> Value:
+        """The potential that an operation leaves, or, of one that saturates, the membrane."""
+        if not self._saturates:
+            return total
         limit = 2 ** (self._widths.membrane - 1)
-        return Mux(value < -limit, -limit, Mux(value > limit - 1, limit - 1, value))
+        return Mux(executed != Operation.FIRE, total,
+                   Mux(total < -limit, -limit, Mux(total > limit - 1, limit - 1, total)))

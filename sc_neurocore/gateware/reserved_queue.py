@@ -2,23 +2,26 @@
 
 from amaranth import *
 from amaranth.hdl import ShapeLike
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
-
-from ..timing import QUEUE_DEPTH
 
 
 class ReservedQueue(wiring.Component):
     """Lets a pipeline of fixed latency end in a stream: a place is reserved at its beginning.
 
-    Latency: a word that is pushed can be taken a cycle later; a place whose word is taken can be
-    reserved a cycle later. Throughput: `timing.QUEUE_DEPTH` words in the cycles from reserving a
-    place to reserving it again.
+    A queue of one place is a register. A deeper one is a memory whose read port holds the word that
+    is offered.
+
+    Latency: a word that is pushed can be taken a cycle later, or two cycles later if ``depth`` is
+    more than 1; a place can be reserved again a cycle after its word was taken, or was dropped.
+    Throughput: a word a cycle, ``depth`` of them on their way at a time.
 
     Parameters
     ----------
     shape : shape-like
         What is queued.
+    depth : int
+        Places; 1 or another power of two.
 
     Members
     -------
@@ -27,26 +30,57 @@ class ReservedQueue(wiring.Component):
     reserve : In
         Reserve one. Only while ``room``.
     push : In
-        Put ``word`` in a reserved place. Only as often as ``reserve`` before.
+        Put ``word`` in a reserved place.
+    drop : In
+        Give a reserved place back instead. Not together with ``push``.
     word : In
         What is pushed.
     words : Out, stream
         The words in the order in which they were pushed.
     """
 
-    def __init__(self, shape: ShapeLike):
-        super().__init__({"room": Out(1), "reserve": In(1), "push": In(1), "word": In(shape),
-                          "words": Out(stream.Signature(shape))})
+    def __init__(self, shape: ShapeLike, depth: int):
+        self._shape, self._depth = shape, depth
+        super().__init__({"room": Out(1), "reserve": In(1), "push": In(1), "drop": In(1),
+                          "word": In(shape), "words": Out(stream.Signature(shape))})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = queue = fifo.SyncFIFO(width=len(Value.cast(self.word)),
-                                                  depth=QUEUE_DEPTH)
-        free = Signal(range(QUEUE_DEPTH + 1), init=QUEUE_DEPTH)
-        taken = self.words.valid & self.words.ready
-        m.d.comb += [self.room.eq(free != 0),
-                     queue.w_data.eq(self.word), queue.w_en.eq(self.push),
-                     Value.cast(self.words.payload).eq(queue.r_data),
-                     self.words.valid.eq(queue.r_rdy), queue.r_en.eq(self.words.ready)]
-        m.d.sync += free.eq(free - self.reserve + taken)
+        taken = Signal()
+        m.d.comb += taken.eq(self.words.valid & self.words.ready)
+        if self._depth == 1:
+            self._register(m, taken)
+        else:
+            self._memory(m, taken)
         return m
+
+    def _register(self, m: Module, taken: Signal):
+        reserved = Signal()
+        m.d.comb += self.room.eq(~reserved)
+        with m.If(self.reserve):
+            m.d.sync += reserved.eq(1)
+        with m.If(taken | self.drop):
+            m.d.sync += reserved.eq(0)
+        with m.If(taken):
+            m.d.sync += self.words.valid.eq(0)
+        with m.If(self.push):
+            m.d.sync += [self.words.valid.eq(1), self.words.payload.eq(self.word)]
+
+    def _memory(self, m: Module, taken: Signal):
+        depth = self._depth
+        m.submodules.memory = words = memory.Memory(
+            shape=len(Value.cast(self.word)), depth=depth, init=[])
+        free = Signal(range(depth + 1), init=depth)
+        queued = Signal(range(depth + 1))
+        tail, head = Signal(range(depth)), Signal(range(depth))
+        fetch = Signal()
+        write, read = words.write_port(), words.read_port()
+        m.d.comb += [self.room.eq(free != 0),
+                     fetch.eq((queued != 0) & (~self.words.valid | self.words.ready)),
+                     write.addr.eq(tail), write.data.eq(self.word), write.en.eq(self.push),
+                     read.addr.eq(head), read.en.eq(fetch),
+                     Value.cast(self.words.payload).eq(read.data)]
+        m.d.sync += [free.eq(free - self.reserve + taken + self.drop),
+                     queued.eq(queued + self.push - fetch),
+                     tail.eq(tail + self.push), head.eq(head + fetch),
+                     self.words.valid.eq(fetch | (self.words.valid & ~taken))]

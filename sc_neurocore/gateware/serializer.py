@@ -1,10 +1,11 @@
 """Serializer: spike words in, addresses of the neurons that spiked out."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from ..spec import GROUP, fold_count
 from .layouts import event, index_shape, spike_word
 
 
@@ -24,9 +25,11 @@ def first_set(bits: list[Value]) -> tuple[Value, Value]:
 class Serializer(wiring.Component):
     """Names the neurons that spiked in each word, lowest first.
 
+    A word is taken apart into groups of `spec.GROUP` neurons; those without a spike are skipped, and
+    the others wait in a register for their turn.
+
     Throughput: an event a cycle; a word without spikes takes a cycle too, and sends an event
-    without a spike. Latency: none, the first event of a word comes in the cycle in which the word
-    does.
+    without a spike. Latency: a cycle.
 
     Parameters
     ----------
@@ -38,36 +41,58 @@ class Serializer(wiring.Component):
     Members
     -------
     words : In, stream of `layouts.spike_word`
+        Taken when the last of its groups is.
     events : Out, stream of `layouts.event`
-        In each timestep, addresses in ascending order.
+        In each timestep, addresses in the order of the words, and ascending in each of them.
     """
 
     def __init__(self, n_neurons: int, lanes: int):
         self._n_neurons, self._lanes = n_neurons, lanes
-        super().__init__({"words": In(stream.Signature(spike_word(lanes))),
+        super().__init__({"words": In(stream.Signature(spike_word(n_neurons, lanes))),
                           "events": Out(stream.Signature(event(n_neurons)))})
 
     def elaborate(self, platform):
         m = Module()
         word = self.words.payload
-        sent = Signal(self._lanes)
-        base = Signal(index_shape(self._n_neurons))
-        pending = Signal(self._lanes)
-        rest = Signal(self._lanes)
-        m.d.comb += pending.eq(word.spikes & ~sent)
-        found, index = first_set(list(pending))
-        chosen = Signal(max(1, len(index)))
-        m.d.comb += [chosen.eq(index), rest.eq(pending & ~(C(1, 1) << chosen))]
-
+        spikes, offset, is_final = self._next_group(m)
+        group = Signal(data.StructLayout({"spikes": len(spikes), "last": 1,
+                                          "base": index_shape(self._n_neurons)}))
+        loaded = Signal()
         done = Signal()
-        m.d.comb += [done.eq(rest == 0),
-                     self.events.valid.eq(self.words.valid),
-                     self.events.payload.address.eq(base + chosen),
+        free = Signal()
+        rest = Signal(len(spikes))
+        found, index = first_set(list(group.spikes))
+        m.d.comb += [rest.eq(group.spikes & (group.spikes - 1)), done.eq(rest == 0),
+                     free.eq(~loaded | (self.events.ready & done)),
+                     self.words.ready.eq(free & is_final),
+                     self.events.valid.eq(loaded),
+                     self.events.payload.address.eq(group.base + index),
                      self.events.payload.spike.eq(found),
-                     self.events.payload.last.eq(word.last & done),
-                     self.words.ready.eq(self.events.ready & done)]
-        with m.If(self.events.valid & self.events.ready):
-            m.d.sync += sent.eq(word.spikes & ~rest)
-            with m.If(done):
-                m.d.sync += [sent.eq(0), base.eq(Mux(word.last, 0, base + self._lanes))]
+                     self.events.payload.last.eq(group.last & done)]
+        with m.If(self.events.ready):
+            m.d.sync += group.spikes.eq(rest)
+        with m.If(free):
+            m.d.sync += [loaded.eq(self.words.valid), group.spikes.eq(spikes),
+                         group.base.eq(word.base + offset), group.last.eq(word.last & is_final)]
+        self._load = free & self.words.valid
+        with m.If(self._load):
+            m.d.sync += self._sent.eq(Mux(is_final, 0, self._sent | self._chosen))
         return m
+
+    def _next_group(self, m: Module) -> tuple[Value, Value, Value]:
+        """Spikes of the word's next group, its place in the word, and whether it is the last."""
+        spikes = self.words.payload.spikes
+        groups = fold_count(self._lanes, GROUP)
+        self._sent, self._chosen = Signal(groups), Const(0, groups)
+        if groups == 1:
+            return spikes, Const(0, 1), Const(1, 1)
+        parts = [spikes[start:start + GROUP] for start in range(0, self._lanes, GROUP)]
+        pending = Signal(groups)
+        m.d.comb += pending.eq(Cat(part.any() for part in parts) & ~self._sent)
+        _, index = first_set(list(pending))
+        chosen = Signal(range(groups))
+        self._chosen = Signal(groups)
+        selected = Signal(GROUP)
+        m.d.comb += [chosen.eq(index), self._chosen.eq(1 << chosen),
+                     selected.eq(Array(parts)[chosen])]
+        return selected, chosen * GROUP, (pending & ~self._chosen) == 0

@@ -10,7 +10,7 @@ from .layouts import index_shape
 
 
 class WeightMemory(wiring.Component):
-    """Read-only block RAM with its output register.
+    """Read-only memory: block RAM with its output register, or logic for few weights.
 
     Row fold·n_input + j holds the weights from input j to the neurons fold·lanes and up, the first
     in the lowest bits; lanes without a neuron hold 0.
@@ -23,6 +23,8 @@ class WeightMemory(wiring.Component):
         Whose weights.
     lanes : int
         Neurons in a fold.
+    kind : "block" or "logic"
+        What it is made of.
 
     Members
     -------
@@ -32,8 +34,8 @@ class WeightMemory(wiring.Component):
         Its weights, two cycles later.
     """
 
-    def __init__(self, layer: IntegerLayer, lanes: int):
-        self._layer, self._lanes = layer, lanes
+    def __init__(self, layer: IntegerLayer, lanes: int, kind: str = "block"):
+        self._layer, self._lanes, self._kind = layer, lanes, kind
         self._folds = fold_count(layer.n_output, lanes)
         super().__init__({
             "row": In(index_shape(self._folds * layer.n_input)),
@@ -43,12 +45,19 @@ class WeightMemory(wiring.Component):
         m = Module()
         m.submodules.rows = rows = memory.Memory(
             shape=len(Value.cast(self.weights)), depth=max(2, self._folds * self._layer.n_input),
-            init=self._rows(), attrs={"ram_style": "block"})
-        read = rows.read_port()
-        # Without a reset, so that the block RAM's own output register can be used.
-        output = Signal(rows.shape, reset_less=True)
-        m.d.comb += [read.addr.eq(self.row), Value.cast(self.weights).eq(output)]
-        m.d.sync += output.eq(read.data)
+            init=self._rows(), attrs={"ram_style": self._kind})
+        if self._kind == "logic":
+            # The address waits, which is narrower than the row.
+            read, late, later = rows.read_port(domain="comb"), *(Signal.like(self.row, name=name)
+                                                                 for name in ("late", "later"))
+            m.d.sync += [late.eq(self.row), later.eq(late)]
+            m.d.comb += [read.addr.eq(later), Value.cast(self.weights).eq(read.data)]
+        else:
+            read = rows.read_port()
+            # Without a reset, so that the block RAM's own output register can be used.
+            output = Signal(rows.shape, reset_less=True)
+            m.d.comb += [read.addr.eq(self.row), Value.cast(self.weights).eq(output)]
+            m.d.sync += output.eq(read.data)
         return m
 
     def _rows(self) -> list[int]:

@@ -6,5 +6,7 @@ Needs the extra ``synth``; importing this package does not.
 from .area import Area
 from .devices import DEVICES, Device, find_device
 from .mapping import Mapped, map_verilog
+from .placement import CriticalPath, Placement, place
 
-__all__ = ["DEVICES", "Area", "Device", "Mapped", "find_device", "map_verilog"]
+__all__ = ["DEVICES", "Area", "CriticalPath", "Device", "Mapped", "Placement", "find_device",
+           "map_verilog", "place"]

@@ -22,8 +22,9 @@ class Resources:
 class Device:
     """An FPGA.
 
-    ``arguments`` are nextpnr's, package and speed grade included. Of a family that is only mapped
-    and not placed there are no arguments and no resources.
+    ``arguments`` are nextpnr's, package and speed grade included; ``target_mhz`` is the frequency
+    that it is asked for, somewhat above what it reaches, as its placer works on what is too slow.
+    Of a family that is only mapped and not placed there are no arguments and no resources.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Device:
     title: str
     arguments: tuple[str, ...] = ()
     resources: Resources | None = None
+    target_mhz: float = 0.0
 
     @property
     def program(self) -> str:
@@ -49,7 +51,7 @@ class Device:
 
 def _ecp5(size: str, title: str, resources: Resources) -> Device:
     return Device(f"ecp5-{size}", "ecp5", f"{title}, CABGA381, speed grade 6",
-                  (f"--{size}", "--package", "CABGA381", "--speed", "6"), resources)
+                  (f"--{size}", "--package", "CABGA381", "--speed", "6"), resources, 200.0)
 
 
 DEVICES = {device.name: device for device in (
@@ -57,9 +59,9 @@ DEVICES = {device.name: device for device in (
     _ecp5("45k", "Lattice LFE5U-45F", Resources(43848, 43848, 108)),
     _ecp5("85k", "Lattice LFE5U-85F", Resources(83640, 83640, 208)),
     Device("ice40-up5k", "ice40", "Lattice iCE40UP5K, SG48", ("--up5k", "--package", "sg48"),
-           Resources(5280, 5280, 30, 4)),
+           Resources(5280, 5280, 30, 4), 48.0),
     Device("ice40-hx8k", "ice40", "Lattice iCE40HX8K, CT256", ("--hx8k", "--package", "ct256"),
-           Resources(7680, 7680, 32)),
+           Resources(7680, 7680, 32), 120.0),
     Device("xc7", "xc7", "AMD 7 series, mapping only"),
 )}
 """By name. The numbers are those of nextpnr 0.11's utilisation reports; the slowest speed grade of

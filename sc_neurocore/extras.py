@@ -1,4 +1,4 @@
-"""Optional dependencies: one error that names the command that installs what is missing."""
+"""What may be missing: optional packages and programs, and errors that say how to install them."""
 
 import importlib
 from types import ModuleType
@@ -8,6 +8,11 @@ DISTRIBUTION = "sc-neurocore-fpga"
 
 class MissingExtraError(ImportError):
     """An optional dependency is not installed; the message holds the command that mends it."""
+
+
+class ToolError(RuntimeError):
+    """A program that is needed is missing or failed; the message says how to mend it, or where its
+    log is."""
 
 
 def require(module: str, extra: str) -> ModuleType:

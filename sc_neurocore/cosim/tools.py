@@ -13,15 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..extras import DISTRIBUTION
+from ..extras import DISTRIBUTION, ToolError
 
 MINIMUM_VERSION = (5, 36)
 """Older ones lack what cocotb 2 needs."""
-
-
-class ToolError(RuntimeError):
-    """A program that is needed is missing or failed; the message says how to mend it, or where its
-    log is."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,12 @@
+"""Synthesis: what a circuit costs and how fast it is, by Yosys and nextpnr.
+
+Needs the extra ``synth``; importing this package does not.
+"""
+
+from .area import Area
+from .devices import DEVICES, Device, find_device
+from .mapping import Mapped, map_verilog
+from .placement import CriticalPath, Placement, place
+
+__all__ = ["DEVICES", "Area", "CriticalPath", "Device", "Mapped", "Placement", "find_device",
+           "map_verilog", "place"]

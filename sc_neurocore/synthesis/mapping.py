@@ -1,0 +1,116 @@
+"""Verilog to a netlist of a family's cells, by Yosys."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import output_registers, tools
+from .area import Area, cell_counts, measure
+from .devices import FAMILIES, Device, find_device
+
+SCRIPTS = {
+    # Muxes of LUTs (PFUMX) save a level here and there, but take more LUTs than they save, and
+    # tie them to each other's places: docs/synthesis.md has the numbers.
+    "ecp5": "synth_ecp5 -nowidelut",
+    "ice40": "synth_ice40",
+    "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
+}
+"""Yosys's command of a family, without the name of the top module."""
+
+DEVICE_OPTIONS = {"ice40-up5k": "-device u"}
+"""What it is told besides of a single device."""
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A netlist of a family's cells.
+
+    Parameters
+    ----------
+    netlist : dict
+        What Yosys writes as JSON, the only module with contents being ``top``.
+    top : str
+    family : str
+    cells : dict
+        Number of cells by type.
+    area : Area
+    absorbed : int
+        Flip-flops that became output registers of block RAMs, and are not counted any more.
+    yosys : str
+        Version of Yosys.
+    """
+
+    netlist: dict[str, Any]
+    top: str
+    family: str
+    cells: dict[str, int]
+    area: Area
+    absorbed: int
+    yosys: str
+
+    @property
+    def module(self) -> dict[str, Any]:
+        """The module ``top``."""
+        module: dict[str, Any] = self.netlist["modules"][self.top]
+        return module
+
+    def write(self, path: Path) -> None:
+        """Write the netlist as JSON, as nextpnr reads it."""
+        path.write_text(json.dumps(self.netlist, separators=(",", ":")), encoding="utf-8")
+
+
+def map_verilog(text: str, top: str, device: Device | str, *, use_output_registers: bool = True,
+                options: str = "", folder: Path | None = None, native: bool = False) -> Mapped:
+    """Map Verilog to the cells of a device.
+
+    Parameters
+    ----------
+    text : str
+        Verilog source.
+    top : str
+        Name of its top module.
+    device : Device or str
+        A device, its name, or just a family of `FAMILIES`.
+    use_output_registers : bool
+        On ECP5, let block RAMs take in the registers behind them.
+    options : str
+        Further options of Yosys's command.
+    folder : Path, optional
+        Where source, script and log are kept; by default they are only if Yosys fails.
+    native : bool
+        Run the Yosys on PATH.
+
+    Raises
+    ------
+    ValueError
+        If the device is unknown.
+    ToolError
+        If Yosys is missing or fails; the message has the log's path.
+    """
+    family, extra = _target(device)
+    command = " ".join(part for part in (SCRIPTS[family], extra, options) if part)
+    with tools.working_folder(folder) as working:
+        (working / f"{top}.v").write_text(text, encoding="utf-8")
+        (working / "map.ys").write_text(f"read_verilog {top}.v\n{command} -top {top}\n"
+                                        "delete t:$scopeinfo\nwrite_json mapped.json\n")
+        tools.run("yosys", ["-q", "-s", "map.ys"], working, "yosys.log", native=native)
+        netlist = json.loads((working / "mapped.json").read_text(encoding="utf-8"))
+        (working / "mapped.json").unlink()
+    # Cells that are used are described by modules without contents, which would only be in the way.
+    netlist["modules"] = {top: netlist["modules"][top]}
+    module = netlist["modules"][top]
+    absorbed = (output_registers.absorb(module)
+                if family == "ecp5" and use_output_registers else 0)
+    cells = cell_counts(module)
+    return Mapped(netlist, top, family, cells, measure(cells, family), absorbed,
+                  tools.version("yosys", native=native))
+
+
+def _target(device: Device | str) -> tuple[str, str]:
+    """Family of a device, and the options that Yosys is given for it alone."""
+    if isinstance(device, str):
+        if device in FAMILIES:
+            return device, ""
+        device = find_device(device)
+    return device.family, DEVICE_OPTIONS.get(device.name, "")

@@ -1,0 +1,111 @@
+"""Finding and running Yosys and nextpnr: those that pip installs, or the system's on request."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..extras import DISTRIBUTION, ToolError
+
+PROGRAMS = {"yosys": "-V", "nextpnr-ecp5": "--version", "nextpnr-ice40": "--version"}
+"""Programs that are run here, and their options that print a version."""
+
+
+def find(program: str, *, native: bool = False) -> list[str]:
+    """Return the beginning of a command line that runs a program.
+
+    Parameters
+    ----------
+    program : str
+        One of `PROGRAMS`.
+    native : bool
+        Take the system's, from PATH, which is several times faster than WebAssembly; but its
+        version, and so its results, are whatever is there.
+
+    Raises
+    ------
+    ToolError
+        If it is not installed.
+    """
+    if native:
+        path = shutil.which(program)
+        if path is None:
+            raise ToolError(f"{program} was not found on PATH; without --native, the one that "
+                            f"pip installs is used")
+        return [path]
+    package = f"yowasp_{program.replace('-', '_')}"
+    if importlib.util.find_spec(package) is None:
+        raise ToolError(f"{program} was not found; install it with: "
+                        f"pip install '{DISTRIBUTION}[synth]'")
+    # By its function, and not by its script: an environment that is not active isn't on PATH.
+    function = f"run_{program.replace('-', '_')}"
+    return [sys.executable, "-c",
+            f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
+
+
+def run(program: str, arguments: Sequence[str], folder: Path, log: str, *,
+        native: bool = False) -> None:
+    """Run a program in a folder, and keep what it says.
+
+    Parameters
+    ----------
+    program : str
+        One of `PROGRAMS`.
+    arguments : sequence of str
+        Files among them are named from within ``folder``: the packaged programs see a ``/tmp`` of
+        their own.
+    folder : Path
+        Working folder.
+    log : str
+        Name of the file in ``folder`` that gets all output.
+
+    Raises
+    ------
+    ToolError
+        If it is missing, or fails; the message has the log's path and its last lines.
+    """
+    command = [*find(program, native=native), *arguments]
+    path = folder / log
+    with path.open("wb") as output:
+        code = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
+                              stderr=subprocess.STDOUT).returncode
+    if code:
+        raise ToolError(f"{program} failed (exit code {code}); its log is {path}:\n{_tail(path)}")
+
+
+def version(program: str, *, native: bool = False) -> str:
+    """Version of a program, such as ``0.70`` of Yosys.
+
+    Raises
+    ------
+    ToolError
+        If it is missing, or does not say.
+    """
+    command = [*find(program, native=native), PROGRAMS[program]]
+    answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True).stdout
+    match = re.search(r"(?:Yosys |Version (?:nextpnr-)?)([0-9][0-9A-Za-z.+_-]*)", answer)
+    if match is None:
+        raise ToolError(f"{program} did not say its version, but: {answer.strip()}")
+    return match[1]
+
+
+@contextmanager
+def working_folder(folder: Path | None) -> Iterator[Path]:
+    """Make a folder to work in; one of no name is removed, unless the block raises."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    made = Path(tempfile.mkdtemp(prefix="sc-neurocore-synthesis-"))
+    yield made
+    shutil.rmtree(made)     # not after an error, which names a log in it
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -26,7 +26,7 @@ FIRE_LATENCY = 3
 """Cycles from issuing an operation of a layer to its execution (for a fire, the commit)."""
 CLOSE_CYC = 1
 """Operations that close a fold; one more if a membrane may saturate."""
-RESULT_LATENCY = 3
+RESULT_LATENCY = 2
 """Cycles from selecting an output neuron in the readout to its transfer."""
 MEMORY_LATENCY = 2
 """Cycles from a weight memory's address to its data: block RAM and its output register."""

@@ -3,7 +3,7 @@
 ``docs/number-format.md``, section Widths, has the equations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class LayerWidths:
     ``bias`` and ``membrane`` are signed, ``threshold`` is unsigned. ``accumulator`` is signed and
     holds every partial sum of membrane, bias and weights, and the difference to the threshold.
     ``membrane_range`` are the extreme stored membranes over all inputs and all timesteps.
+    ``potentials``, one for each neuron, are those of its potential, signed: the membrane less the
+    threshold, as the accelerator computes with it (``docs/architecture.md``).
     """
 
     weight: int
@@ -36,6 +38,7 @@ class LayerWidths:
     accumulator: int
     membrane_range: tuple[int, int]
     saturates: bool
+    potentials: tuple[int, ...] = field(repr=False)
 
 
 def layer_widths(layer: IntegerLayer, timesteps: int, schedule: str = "pipelined",
@@ -54,10 +57,26 @@ def layer_widths(layer: IntegerLayer, timesteps: int, schedule: str = "pipelined
         threshold=unsigned_width(int(neurons.thresholds.max())),
         membrane=membrane_width or signed_width(*membrane_range),
         accumulator=signed_width(int(partial[0].min()), int(partial[1].max())),
-        membrane_range=membrane_range, saturates=saturates)
+        membrane_range=membrane_range, saturates=saturates,
+        potentials=_potentials(neurons, partial, is_direct=scale > 1, saturates=saturates))
 
 
 Range = tuple[IntegerArray, IntegerArray]
+
+
+def _potentials(neurons: Neurons, partial: Range, *, is_direct: bool, saturates: bool
+                ) -> tuple[int, ...]:
+    """Bits of each neuron's potential: of partial sums, less the threshold.
+
+    The threshold comes off before anything is added, but for a membrane that is compared with its
+    limits; and the current of direct input is summed up with nothing taken off.
+    """
+    low, high = partial[0], partial[1] - (0 if saturates else neurons.thresholds)
+    if is_direct:
+        low = np.minimum(low, neurons.lowest + np.minimum(neurons.biases, 0))
+        high = np.maximum(high, neurons.highest + np.maximum(neurons.biases, 0))
+    return tuple(signed_width(int(lowest), int(highest))
+                 for lowest, highest in zip(low, high, strict=True))
 
 
 def _over_timesteps(neurons: Neurons, membrane_width: int | None, timesteps: int

@@ -77,18 +77,18 @@ class SpikeEncoder(wiring.Component):
         # From here on a row goes a stage a cycle: read, compared, committed.
         intensities = Signal(read.data.shape(), reset_less=True)
         m.d.sync += intensities.eq(read.data)
-        compares = self._delayed(m, self._delayed(m, issue, "reads"), "compares")
-        position = self._position(m, compares, "compared")
-        fires = self._fires(m, intensities, compares, position)
+        reads = self._delayed(m, Cat(issue, closes, ends), "reads")
+        compares, compares_last, compares_final = self._delayed(m, reads, "compares")
+        fires = self._fires(m, intensities, compares, compares_last, compares & compares_final)
         remainder = self._network.n_input - (rows - 1) * lanes
-        inputs = Mux(position["closes"], 2**remainder - 1, 2**lanes - 1)
+        inputs = Mux(compares_last, 2**remainder - 1, 2**lanes - 1)
         spikes = Signal(lanes)
-        commit = self._delayed(m, compares, "commit")
+        commit, commits_last = self._delayed(m, Cat(compares, compares_last), "commit")
         m.d.sync += spikes.eq(fires & inputs)
-        committed = self._position(m, commit, "committed")
+        committed = self._position(m, commit, commits_last, "committed")
 
         word, matters = queue.word, Signal()
-        m.d.comb += [word.spikes.eq(spikes), word.last.eq(committed["closes"]),
+        m.d.comb += [word.spikes.eq(spikes), word.last.eq(commits_last),
                      word.base.eq(committed["row"] * lanes),
                      matters.eq(spikes.any() | word.last),
                      queue.push.eq(commit & matters), queue.drop.eq(commit & ~matters),
@@ -103,7 +103,7 @@ class SpikeEncoder(wiring.Component):
         transfers = self._spec.transfers(self._network)
         m.submodules.image = image = memory.Memory(
             shape=data.ArrayLayout(self._network.intensity_width, lanes),
-            depth=2 << ceil_log2(rows), init=[], attrs=NO_COLLISIONS)
+            depth=2 << ceil_log2(rows), init=[], attrs={**NO_COLLISIONS, "ram_style": "block"})
         write = image.write_port(granularity=beats if parts > 1 else None)
         loaded = Signal(index_shape(transfers))
         enable = Signal()
@@ -127,31 +127,29 @@ class SpikeEncoder(wiring.Component):
         m.d.sync += later.eq(value)
         return later
 
-    def _position(self, m: Module, step: Value, name: str) -> dict[str, Value]:
+    def _position(self, m: Module, step: Value, closes: Value, name: str) -> dict[str, Value]:
         """Row and round of what passes here in the cycles in which ``step`` is set."""
         row = Signal(index_shape(self._rows), name=f"{name}_row")
         round_ = Signal(index_shape(self._rounds), name=f"{name}_round")
-        closes, ends = Signal(name=f"{name}_closes"), Signal(name=f"{name}_ends")
-        m.d.comb += [closes.eq(row == self._rows - 1),
-                     ends.eq(closes & (round_ == self._rounds - 1))]
         with m.If(step):
             m.d.sync += row.eq(Mux(closes, 0, row + 1))
             with m.If(closes):
-                m.d.sync += round_.eq(Mux(ends, 0, round_ + 1))
-        return {"row": row, "round": round_, "closes": closes, "ends": ends}
+                m.d.sync += round_.eq(Mux(round_ == self._rounds - 1, 0, round_ + 1))
+        return {"row": row, "round": round_}
 
-    def _fires(self, m: Module, intensities: data.View, step: Value, at: dict[str, Value]) -> Value:
-        """Which inputs of the row spike."""
+    def _fires(self, m: Module, intensities: data.View, step: Value, closes: Value, ends: Value
+               ) -> Value:
+        """Which inputs of the row spike; ``closes`` a round, ``ends`` an image."""
         width, lanes = self._network.intensity_width, self._lanes
-        if self._network.encoder == "direct":
-            return Cat(intensities[i][::-1].bit_select(at["round"], 1) for i in range(lanes))
+        if self._network.encoder == "lfsr":
+            remainder = self._network.n_input - (self._rows - 1) * lanes
+            m.submodules.lfsr = lfsr = Lfsr(self._network.lfsr_state, width, lanes, remainder)
+            m.d.comb += [lfsr.step.eq(step), lfsr.is_partial.eq(closes), lfsr.restart.eq(ends)]
+            return Cat(self._is_below(lfsr.draws[i], intensities[i]) for i in range(lanes))
+        at = self._position(m, step, closes, "compared")
         if self._network.encoder == "low_discrepancy":
             return Cat(self._is_below(self._spread(at, i), intensities[i]) for i in range(lanes))
-        remainder = self._network.n_input - (self._rows - 1) * lanes
-        m.submodules.lfsr = lfsr = Lfsr(self._network.lfsr_state, width, lanes, remainder)
-        m.d.comb += [lfsr.step.eq(step), lfsr.is_partial.eq(at["closes"]),
-                     lfsr.restart.eq(step & at["ends"])]
-        return Cat(self._is_below(lfsr.draws[i], intensities[i]) for i in range(lanes))
+        return Cat(intensities[i][::-1].bit_select(at["round"], 1) for i in range(lanes))
 
     def _is_below(self, number: Value, intensity: Value) -> Value:
         """Whether number < intensity + highest bit: what is carried out of intensity − number − 1,

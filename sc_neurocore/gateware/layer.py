@@ -22,10 +22,12 @@ class Step(NamedTuple):
     operation: Value
     row: Value
     fold: Value
-    next_fold: Value
     next_region: Value
     timestep: Value
-    """Round of the phase."""
+    """Round of the phase; needed by the trace alone."""
+    is_first: Value
+    is_final: Value
+    """First and final timestep of the image."""
 
     def delayed(self, m: Module, name: str) -> "Step":
         """The step a cycle later."""
@@ -101,7 +103,6 @@ class Layer(wiring.Component):
         executed = fetched.delayed(m, "executed")
         m.d.comb += [weights.row.eq(addressed.row), neurons.weights.eq(weights.weights),
                      neurons.operation.eq(fetched.operation), neurons.fold.eq(fetched.fold),
-                     neurons.next_fold.eq(fetched.next_fold),
                      neurons.next_region.eq(fetched.next_region)]
         self._commit(m, neurons, queue, executed)
         return m
@@ -116,8 +117,7 @@ class Layer(wiring.Component):
                      self.trace.membranes.eq(neurons.membranes)]
         if self._is_output:
             m.d.comb += [queue.push.eq(commit), word.potentials.eq(neurons.potentials),
-                         word.first.eq(executed.timestep == 0),
-                         word.final.eq(executed.timestep == self._network.timesteps - 1)]
+                         word.first.eq(executed.is_first), word.final.eq(executed.is_final)]
             return
         matters = last | neurons.spikes.any()
         base = Signal(word.base.shape())
@@ -165,8 +165,9 @@ class Layer(wiring.Component):
                                  phase.eq(Mux(phase == len(parts) - 1, 0, phase + 1))]
         row = Signal.like(base)
         m.d.comb += row.eq(base + events.payload.address)
-        return Step(operation, row, fold, Mux(is_last_fold, 0, fold + 1),
-                    self._next_region(m, phase, round_, is_last_fold, is_last_round), round_)
+        return Step(operation, row, fold,
+                    self._next_region(m, phase, round_, is_last_fold, is_last_round),
+                    round_, round_ == 0, is_last_round)
 
     def _add(self, m: Module, adds: Adds, events, operation: Signal):
         if adds is Adds.EVENTS:

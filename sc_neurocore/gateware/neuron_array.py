@@ -75,8 +75,8 @@ class NeuronArray(wiring.Component):
         To be executed in the next cycle.
     fold : In
         On the neurons fold·lanes and up.
-    next_fold, next_region : In
-        What is loaded when the fold is closed.
+    next_region : In
+        Where the potentials of the next fold come from, when this one is closed.
     weights : In
         For a ``SYNAPSE``, a cycle after it.
     commit : Out
@@ -99,6 +99,8 @@ class NeuronArray(wiring.Component):
         self._direct = is_direct(network, index)
         self._phases = phases(network, index)
         self._saturates = self._widths.saturates
+        potentials = self._widths.potentials
+        self._shapes = [signed(max(potentials[lane::lanes])) for lane in range(lanes)]
         neurons = self._neurons
         at_once = network.schedule == "layer_by_layer"
         # Biases that are not added once a timestep are there from the beginning.
@@ -107,7 +109,7 @@ class NeuronArray(wiring.Component):
         self._initial = neurons.initial_membranes + due * neurons.biases - neurons.thresholds
         super().__init__({
             "operation": In(Operation), "fold": In(index_shape(self._folds)),
-            "next_fold": In(index_shape(self._folds)), "next_region": In(Region),
+            "next_region": In(Region),
             "weights": In(data.ArrayLayout(signed(layer.weight_width), lanes)),
             "commit": Out(1), "spikes": Out(lanes),
             "potentials": Out(data.ArrayLayout(signed(self._widths.accumulator), lanes)),
@@ -122,8 +124,9 @@ class NeuronArray(wiring.Component):
         enable = self._flag(m, "enable", self.operation != Operation.IDLE)
         m.d.comb += self.commit.eq(self._flag(m, "fire", self._is(Operation.FIRE)))
 
-        shape = self.potentials.shape()
-        totals, current = Signal(shape, name="total"), Signal(shape, name="current")
+        layout = data.StructLayout({f"lane_{lane}": shape
+                                    for lane, shape in enumerate(self._shapes)})
+        totals, current = Signal(layout, name="total"), Signal(layout, name="current")
         loaded = self._load(m, totals)
         begins = {Region.INITIAL: self._rows(self._initial, unused=-1)[0]}
         if self._direct:
@@ -136,17 +139,18 @@ class NeuronArray(wiring.Component):
         addends = self._addends(m, current)
 
         for lane in range(self._lanes):
-            potential = Signal(shape.elem_shape, name=f"potential_{lane}", init=begin[lane])
+            potential = Signal(self._shapes[lane], name=f"potential_{lane}", init=begin[lane])
             addend = Signal.like(potential, name=f"addend_{lane}", init=0)
-            kept = self._saturated(totals[lane])
-            m.d.comb += [addend.eq(addends(lane, potential)), totals[lane].eq(potential + addend),
+            kept = self._saturated(totals[f"lane_{lane}"])
+            m.d.comb += [addend.eq(addends(lane, potential)),
+                         totals[f"lane_{lane}"].eq(potential + addend),
                          self.spikes[lane].eq(potential >= 0),
                          self.potentials[lane].eq(potential)]
             if self._trace:
                 m.d.comb += self.membranes[lane].eq(self._membrane(lane, potential, kept))
             with m.If(enable):
                 m.d.sync += potential.eq(
-                    kept if loaded is None else Mux(self._closes, loaded[lane], kept))
+                    kept if loaded is None else Mux(self._closes, loaded[f"lane_{lane}"], kept))
             # Constants take no logic: a flip-flop can be set or cleared.
             for region, restart in restarts.items():
                 with m.If(restart):
@@ -162,7 +166,7 @@ class NeuronArray(wiring.Component):
         others = {"SYNAPSE": lambda lane, potential: self.weights[lane]}
         if self._direct:
             settled = self._parameters(m, "settled", self._neurons.biases)
-            others |= {"CURRENT": lambda lane, potential: current[lane],
+            others |= {"CURRENT": lambda lane, potential: current[f"lane_{lane}"],
                        "DOUBLE": lambda lane, potential: potential,
                        "SETTLE": lambda lane, potential: settled[lane]}
         if Closes.KEEP in {phase.closes for phase in self._phases}:
@@ -239,11 +243,13 @@ class NeuronArray(wiring.Component):
         initial = (self._rows(self._initial, unused=-1) + empty)[:depth]
         regions = [empty, initial, *[empty] * self._direct]
         m.submodules.stored = stored = memory.Memory(
-            shape=self.potentials.shape(), depth=depth * len(regions),
-            init=[row for region in regions for row in region], attrs=NO_COLLISIONS)
+            shape=totals.shape(), depth=depth * len(regions),
+            init=[{f"lane_{lane}": value for lane, value in enumerate(row)}
+                  for region in regions for row in region], attrs=NO_COLLISIONS)
         read, write = stored.read_port(), stored.write_port()
         fold_bits = depth.bit_length() - 1
-        m.d.comb += [read.addr.eq(Cat(self.next_fold[:fold_bits], self.next_region.as_value())),
+        next_fold = Mux(self.fold == self._folds - 1, 0, self.fold + 1)
+        m.d.comb += [read.addr.eq(Cat(next_fold[:fold_bits], self.next_region.as_value())),
                      write.addr.eq(self._fold[:fold_bits]),
                      Value.cast(write.data).eq(Value.cast(totals)), write.en.eq(self._closes)]
         return read.data
@@ -256,7 +262,7 @@ class NeuronArray(wiring.Component):
                 m.d.sync += Value.cast(current).eq(Value.cast(totals))
             return
         m.submodules.currents = currents = memory.Memory(
-            shape=self.potentials.shape(), depth=self._folds, init=[], attrs=NO_COLLISIONS)
+            shape=totals.shape(), depth=self._folds, init=[], attrs=NO_COLLISIONS)
         read, write = currents.read_port(), currents.write_port()
         m.d.comb += [read.addr.eq(self.fold), Value.cast(current).eq(Value.cast(read.data)),
                      write.addr.eq(self._fold), write.en.eq(settles),

@@ -45,24 +45,11 @@ class Readout(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        network = self._network
-        output = network.neurons(len(network.layers) - 1)
-        threshold, initial = int(output.thresholds[0]), int(output.initial_membranes[0])
-
         advance = Signal()
         m.d.comb += advance.eq(~self.results.valid | self.results.ready)
         before, known = self._count(m)
-        selected, selecting = self._select(m, before, known & advance, advance)
-
         currents = Signal.like(self.results.payload, name="summed")
-        summing = Signal()
-        with m.If(advance):
-            m.d.sync += [summing.eq(selecting),
-                         currents.neuron.eq(selected.neuron),
-                         currents.count.eq(selected.before + selected.spike),
-                         currents.last.eq(selected.last),
-                         currents.current.eq(self._multiple(selected.before, threshold)
-                                             + selected.potential + (threshold - initial))]
+        summing = self._select(m, before, known & advance, advance, currents)
 
         best = Signal.like(currents.current)
         winner = Signal.like(currents.predicted)
@@ -74,14 +61,6 @@ class Readout(wiring.Component):
             with m.If(summing & leads):
                 m.d.sync += [best.eq(currents.current), winner.eq(currents.neuron)]
         return m
-
-    @staticmethod
-    def _multiple(count: Value, factor: int) -> Value:
-        """count · factor by tables of four bits of the count, which are a LUT a bit, and no DSP."""
-        return sum(Array(C(number * factor, (15 * factor).bit_length() or 1)
-                         for number in range(1 << len(nibble)))[nibble] << shift
-                   for shift, nibble in ((low, count[low:low + 4])
-                                         for low in range(0, len(count), 4)))
 
     def _count(self, m: Module) -> tuple[data.View, Value]:
         """Counts of the word's neurons in the timesteps before, and whether they are known yet."""
@@ -108,19 +87,16 @@ class Readout(wiring.Component):
             m.d.sync += fold.eq(Mux(word.last, 0, fold + 1))
         return before, known
 
-    def _select(self, m: Module, before: data.View, may_select: Value, advance: Value):
-        """Take words; of those of the final timestep, one neuron a cycle."""
-        network, word = self._network, self.words.payload
-        n_output, lanes = network.n_output, self._lanes
-        selected = Signal(data.StructLayout({
-            "neuron": index_shape(n_output), "before": network.count_width, "spike": 1,
-            "potential": word.potentials.shape().elem_shape, "last": 1}), name="selected")
+    def _select(self, m: Module, before: data.View, may_select: Value, advance: Value,
+                currents: data.View) -> Signal:
+        """Take words; of those of the final timestep, sum up one neuron a cycle."""
+        n_output, lanes, word = self._network.n_output, self._lanes, self.words.payload
         lane = Signal(index_shape(lanes))
         neuron = Signal(index_shape(n_output))
-        selecting = Signal()
-        selects = Signal()
-        is_last = Signal()
-        m.d.comb += [is_last.eq(neuron == n_output - 1),
+        selects, is_last, summing = Signal(), Signal(), Signal()
+        count, spike, potential = before[lane], word.spikes.bit_select(lane, 1), Signal.like(
+            word.potentials[0], name="selected_potential")
+        m.d.comb += [is_last.eq(neuron == n_output - 1), potential.eq(word.potentials[lane]),
                      selects.eq(self.words.valid & word.final & may_select),
                      self.words.ready.eq(may_select & (
                          ~word.final | (lane == lanes - 1) | is_last))]
@@ -131,7 +107,23 @@ class Readout(wiring.Component):
             with m.If(is_last):
                 m.d.sync += neuron.eq(0)
         with m.If(advance):
-            m.d.sync += [selecting.eq(selects), selected.neuron.eq(neuron),
-                         selected.before.eq(before[lane]), selected.spike.eq(word.spikes.bit_select(lane, 1)),
-                         selected.potential.eq(word.potentials[lane]), selected.last.eq(is_last)]
-        return selected, selecting
+            m.d.sync += [summing.eq(selects), currents.neuron.eq(neuron),
+                         currents.count.eq(count + spike), currents.last.eq(is_last),
+                         currents.current.eq(potential + self._charge(count))]
+        return summing
+
+    def _charge(self, before: Value) -> Value:
+        """What the current is more than the potential: threshold·(before + 1) − initial membrane.
+
+        It is looked up, four bits of the count at a time, which takes a LUT a bit.
+        """
+        output = self._network.neurons(len(self._network.layers) - 1)
+        threshold, initial = int(output.thresholds[0]), int(output.initial_membranes[0])
+        total = Const(0, 1)
+        for low in range(0, len(before), 4):
+            nibble = before[low:low + 4]
+            offset = 0 if low else threshold - initial
+            shape = range((threshold * 15 << low) + offset + 1)
+            total = total + Array(Const((threshold * number << low) + offset, shape)
+                                  for number in range(1 << len(nibble)))[nibble]
+        return total

@@ -73,16 +73,15 @@ class ReservedQueue(wiring.Component):
         m.submodules.memory = words = memory.Memory(
             shape=len(Value.cast(self.word)), depth=depth, init=[], attrs=NO_COLLISIONS)
         free = Signal(range(depth + 1), init=depth)
-        queued = Signal(range(depth + 1))
-        tail, head = Signal(range(depth)), Signal(range(depth))
+        # One bit more than an address takes, so that full and empty differ.
+        tail, head = Signal(range(2 * depth)), Signal(range(2 * depth))
         fetch = Signal()
         write, read = words.write_port(), words.read_port()
         m.d.comb += [self.room.eq(free != 0),
-                     fetch.eq((queued != 0) & (~self.words.valid | self.words.ready)),
-                     write.addr.eq(tail), write.data.eq(self.word), write.en.eq(self.push),
-                     read.addr.eq(head), read.en.eq(fetch),
+                     fetch.eq((tail != head) & (~self.words.valid | self.words.ready)),
+                     write.addr.eq(tail[:-1]), write.data.eq(self.word), write.en.eq(self.push),
+                     read.addr.eq(head[:-1]), read.en.eq(fetch),
                      Value.cast(self.words.payload).eq(read.data)]
         m.d.sync += [free.eq(free - self.reserve + taken + self.drop),
-                     queued.eq(queued + self.push - fetch),
                      tail.eq(tail + self.push), head.eq(head + fetch),
                      self.words.valid.eq(fetch | (self.words.valid & ~taken))]

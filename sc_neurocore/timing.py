@@ -167,8 +167,9 @@ class _Encoder:
 class _Serializer:
     """Takes words apart into groups, and sends a group's events, or an empty one, in a row."""
 
-    def __init__(self, words: WordSource):
+    def __init__(self, words: WordSource, lanes: int):
         self.words = words
+        self.latency = 0 if lanes <= GROUP else 1    # to see which groups have spikes
         self.groups: list[int] = []
         self.word = Word(0, [], False)
         self.done = -1                  # cycle of the last event so far
@@ -181,7 +182,7 @@ class _Serializer:
         if not self.groups:
             self.word = self.words.next_word()
             self.groups = [max(1, count) for count in self.word.groups or [0]]
-        load = max(self.word.available, self.done)
+        load = max(self.word.available + self.latency, self.done)
         count = self.groups.pop(0)
         if not self.groups:
             self.words.taken(load)
@@ -240,7 +241,8 @@ class _Layer:
                       for _ in range(part.count * self.folds)]
         self.extra = int(network.widths[index].saturates)
         self.queue = _Queue(spec.queue_depth(self.folds))
-        serializer = _Serializer(words)
+        before = spec.lanes[index - 1] if index else spec.word_lanes(network)
+        serializer = _Serializer(words, before)
         self.source = _Replay(serializer, self.folds) if self.folds > 1 else serializer
         self.step = 0
         self.next_issue = 0

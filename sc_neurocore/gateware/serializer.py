@@ -29,7 +29,7 @@ class Serializer(wiring.Component):
     the others wait in a register for their turn.
 
     Throughput: an event a cycle; a word without spikes takes a cycle too, and sends an event
-    without a spike. Latency: a cycle.
+    without a spike. Latency: a cycle, or two where a word has several groups.
 
     Parameters
     ----------
@@ -54,17 +54,17 @@ class Serializer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = self.words.payload
-        spikes, offset, is_final = self._next_group(m)
+        free = Signal()
+        spikes, offset, ready, is_final = self._next_group(m, free)
         group = Signal(data.StructLayout({"spikes": len(spikes), "last": 1,
                                           "base": index_shape(self._n_neurons)}))
         loaded = Signal()
         done = Signal()
-        free = Signal()
         rest = Signal(len(spikes))
         found, index = first_set(list(group.spikes))
         m.d.comb += [rest.eq(group.spikes & (group.spikes - 1)), done.eq(rest == 0),
                      free.eq(~loaded | (self.events.ready & done)),
-                     self.words.ready.eq(free & is_final),
+                     self.words.ready.eq(free & ready & is_final),
                      self.events.valid.eq(loaded),
                      self.events.payload.address.eq(group.base + index),
                      self.events.payload.spike.eq(found),
@@ -72,27 +72,27 @@ class Serializer(wiring.Component):
         with m.If(self.events.ready):
             m.d.sync += group.spikes.eq(rest)
         with m.If(free):
-            m.d.sync += [loaded.eq(self.words.valid), group.spikes.eq(spikes),
+            m.d.sync += [loaded.eq(ready), group.spikes.eq(spikes),
                          group.base.eq(word.base + offset), group.last.eq(word.last & is_final)]
-        self._load = free & self.words.valid
-        with m.If(self._load):
-            m.d.sync += self._sent.eq(Mux(is_final, 0, self._sent | self._chosen))
         return m
 
-    def _next_group(self, m: Module) -> tuple[Value, Value, Value]:
-        """Spikes of the word's next group, its place in the word, and whether it is the last."""
+    def _next_group(self, m: Module, free: Value) -> tuple[Value, Value, Value, Value]:
+        """Spikes of the word's next group, its place in the word, whether it is there, and whether
+        it is the last."""
         spikes = self.words.payload.spikes
-        groups = fold_count(self._lanes, GROUP)
-        self._sent, self._chosen = Signal(groups), Const(0, groups)
-        if groups == 1:
-            return spikes, Const(0, 1), Const(1, 1)
+        if self._lanes <= GROUP:
+            return spikes, Const(0, 1), self.words.valid, Const(1, 1)
         parts = [spikes[start:start + GROUP] for start in range(0, self._lanes, GROUP)]
-        pending = Signal(groups)
-        m.d.comb += pending.eq(Cat(part.any() for part in parts) & ~self._sent)
+        pending, rest = Signal(len(parts)), Signal(len(parts))
+        known = Signal()
         _, index = first_set(list(pending))
-        chosen = Signal(range(groups))
-        self._chosen = Signal(groups)
+        chosen = Signal(range(len(parts)))
         selected = Signal(GROUP)
-        m.d.comb += [chosen.eq(index), self._chosen.eq(1 << chosen),
+        m.d.comb += [chosen.eq(index), rest.eq(pending & ~(C(1, 1) << chosen)),
                      selected.eq(Array(parts)[chosen])]
-        return selected, chosen * GROUP, (pending & ~self._chosen) == 0
+        with m.If(~known):
+            m.d.sync += [pending.eq(Cat(part.any() for part in parts)),
+                         known.eq(self.words.valid)]
+        with m.Elif(free):
+            m.d.sync += [pending.eq(rest), known.eq(rest != 0)]
+        return selected, chosen * GROUP, known, rest == 0

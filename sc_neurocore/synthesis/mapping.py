@@ -94,7 +94,7 @@ def map_verilog(text: str, top: str, device: Device | str, *, use_output_registe
         (working / f"{top}.v").write_text(text, encoding="utf-8")
         (working / "map.ys").write_text(f"read_verilog {top}.v\n{command} -top {top}\n"
                                         "delete t:$scopeinfo\nwrite_json mapped.json\n")
-        tools.run("yosys", ["-q", "-s", "map.ys"], working, "yosys.log", native=native)
+        tools.run("yosys", ["-s", "map.ys"], working, "yosys.log", native=native)
         netlist = json.loads((working / "mapped.json").read_text(encoding="utf-8"))
         (working / "mapped.json").unlink()
     # Cells that are used are described by modules without contents, which would only be in the way.

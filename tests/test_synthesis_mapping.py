@@ -1,0 +1,54 @@
+"""Small circuits through the real Yosys."""
+
+import pytest
+
+from sc_neurocore.extras import ToolError
+from sc_neurocore.synthesis import find_device, map_verilog
+
+DESIGN = """
+module top(input clk, input we, input [9:0] a, input [17:0] d, output reg [17:0] q,
+           output reg [15:0] sum);
+  reg [17:0] memory [0:1023];
+  always @(posedge clk) begin
+    if (we) memory[a] <= d;
+    q <= memory[a];
+    sum <= sum + d[15:0];
+  end
+endmodule
+"""
+
+
+@pytest.mark.parametrize(("device", "carry", "block_rams"), [
+    ("ecp5", "CCU2C", 1), ("ecp5-85k", "CCU2C", 1), ("ice40-up5k", "SB_CARRY", 5),
+    (find_device("xc7"), "CARRY4", 1)])
+def test_each_family_gets_its_cells(device, carry, block_rams):
+    mapped = map_verilog(DESIGN, "top", device)
+    assert mapped.area.block_rams == block_rams
+    assert mapped.area.flip_flops >= 16
+    assert mapped.cells[carry] == mapped.area.carries > 0
+    assert list(mapped.netlist["modules"]) == ["top"]
+    assert set(mapped.module["ports"]) == {"clk", "we", "a", "d", "q", "sum"}
+
+
+def test_the_same_text_gives_the_same_netlist(tmp_path):
+    for name in ("one.json", "other.json"):
+        map_verilog(DESIGN, "top", "ice40").write(tmp_path / name)
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "other.json").read_bytes()
+
+
+def test_files_are_kept_where_they_are_wanted(tmp_path):
+    map_verilog(DESIGN, "top", "ice40", folder=tmp_path / "made")
+    assert (tmp_path / "made" / "top.v").read_text() == DESIGN
+    assert "synth_ice40 -top top" in (tmp_path / "made" / "map.ys").read_text()
+    assert "SB_CARRY" in (tmp_path / "made" / "yosys.log").read_text()
+
+
+def test_broken_verilog_is_a_tool_error(tmp_path):
+    with pytest.raises(ToolError, match=r"yosys failed .*; its log is .*yosys.log:\n(.*\n)*"
+                                        r".*top.v:1: ERROR: syntax error"):
+        map_verilog("module top(; endmodule", "top", "ecp5", folder=tmp_path)
+
+
+def test_an_unknown_device_is_refused_before_anything_runs():
+    with pytest.raises(ValueError, match="Device must be one of"):
+        map_verilog(DESIGN, "top", "spartan")

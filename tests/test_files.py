@@ -83,7 +83,7 @@ def test_folder_that_is_there_keeps_its_other_files(tmp_path):
 
 def test_folder_that_can_not_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="Output folder .* is a file"):
+    with pytest.raises(NotADirectoryError, match=r"Output folder .* is a file"):
         check_folder(tmp_path / "file")
     with pytest.raises(FileNotFoundError, match="missing of the output folder does not exist"):
         check_folder(tmp_path / "missing" / "made")

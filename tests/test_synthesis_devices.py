@@ -25,7 +25,7 @@ def test_resources_are_those_of_nextpnr(family, tmp_path):
 
 
 def test_an_unknown_device_is_refused():
-    with pytest.raises(ValueError, match="Device must be one of ecp5-25k, .* xc7, not 'ecp6'"):
+    with pytest.raises(ValueError, match=r"Device must be one of ecp5-25k, .* xc7, not 'ecp6'"):
         find_device("ecp6")
 
 

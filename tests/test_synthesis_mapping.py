@@ -4,6 +4,7 @@ import pytest
 
 from sc_neurocore.extras import ToolError
 from sc_neurocore.synthesis import find_device, map_verilog
+from sc_neurocore.synthesis.mapping import without_brackets
 
 DESIGN = """
 module top(input clk, input we, input [9:0] a, input [17:0] d, output reg [17:0] q,
@@ -52,3 +53,22 @@ def test_broken_verilog_is_a_tool_error(tmp_path):
 def test_an_unknown_device_is_refused_before_anything_runs():
     with pytest.raises(ValueError, match="Device must be one of"):
         map_verilog(DESIGN, "top", "spartan")
+
+
+def test_brackets_stay_where_they_are_bits():
+    assert without_brackets('assign \\a[3] [1] = b[2] ? "\\x[1]" : \\c.d[0].e ;') == (
+        'assign \\a<3> [1] = b[2] ? "\\x[1]" : \\c.d<0>.e ;')
+
+
+def test_a_lane_is_not_taken_for_a_bit():
+    # Eight lanes called q[0] and so on, of eight bits, beside a wire q: Yosys 0.70 mixes them up.
+    lanes = "".join(f"""
+  wire [7:0] \\q[{lane}] ;
+  reg [7:0] \\sum[{lane}] = 0;
+  always @(posedge clk) \\sum[{lane}] <= \\sum[{lane}] + (a ^ {lane});
+  assign \\q[{lane}] = \\sum[{lane}] & a;
+  assign q[{8 * lane} +: 8] = \\q[{lane}] ;""" for lane in range(8))
+    mapped = map_verilog(f"module top(input clk, input [7:0] a, output [63:0] q);{lanes}\n"
+                         "endmodule\n", "top", "ecp5")
+    assert mapped.area.flip_flops == 64
+    assert mapped.area.luts >= 64

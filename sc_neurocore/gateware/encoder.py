@@ -10,7 +10,7 @@ from ..rounds import encoder_rounds
 from ..spec import AcceleratorSpec, fold_count
 from ..spec import QUEUE_DEPTH
 from .double_buffer import DoubleBuffer
-from .layouts import encoder_trace, index_shape, spike_word
+from .layouts import NO_COLLISIONS, encoder_trace, index_shape, spike_word
 from .lfsr import Lfsr
 from .reserved_queue import ReservedQueue
 
@@ -103,7 +103,7 @@ class SpikeEncoder(wiring.Component):
         transfers = self._spec.transfers(self._network)
         m.submodules.image = image = memory.Memory(
             shape=data.ArrayLayout(self._network.intensity_width, lanes),
-            depth=2 << ceil_log2(rows), init=[])
+            depth=2 << ceil_log2(rows), init=[], attrs=NO_COLLISIONS)
         write = image.write_port(granularity=beats if parts > 1 else None)
         loaded = Signal(index_shape(transfers))
         enable = Signal()
@@ -145,14 +145,21 @@ class SpikeEncoder(wiring.Component):
         width, lanes = self._network.intensity_width, self._lanes
         if self._network.encoder == "direct":
             return Cat(intensities[i][::-1].bit_select(at["round"], 1) for i in range(lanes))
-        limits = [intensities[i] + intensities[i][-1] for i in range(lanes)]
         if self._network.encoder == "low_discrepancy":
-            return Cat(self._spread(at, i) < limit for i, limit in enumerate(limits))
+            return Cat(self._is_below(self._spread(at, i), intensities[i]) for i in range(lanes))
         remainder = self._network.n_input - (self._rows - 1) * lanes
         m.submodules.lfsr = lfsr = Lfsr(self._network.lfsr_state, width, lanes, remainder)
         m.d.comb += [lfsr.step.eq(step), lfsr.is_partial.eq(at["closes"]),
                      lfsr.restart.eq(step & at["ends"])]
-        return Cat(lfsr.draws[i] < limit for i, limit in enumerate(limits))
+        return Cat(self._is_below(lfsr.draws[i], intensities[i]) for i in range(lanes))
+
+    def _is_below(self, number: Value, intensity: Value) -> Value:
+        """Whether number < intensity + highest bit: what is carried out of intensity − number − 1,
+        the highest bit being carried in."""
+        width = self._network.intensity_width
+        number = Cat(number, C(0, width))[:width]
+        total = Cat(intensity[-1], intensity) + Cat(intensity[-1], ~number)
+        return total[width + 1]
 
     def _spread(self, at: dict[str, Value], lane: int) -> Value:
         """What the limit of a lane is compared with: the middle of its phase, rounded down."""

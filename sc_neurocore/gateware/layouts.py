@@ -9,6 +9,11 @@ from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
 
+NO_COLLISIONS = {"no_rw_check": 1}
+"""Attribute of a memory of which no entry is read, or at least needed, in the cycle in which it is
+written; otherwise Yosys adds logic to make sure that the old value is read."""
+
+
 def index_shape(entries: int) -> Shape:
     """Unsigned shape of an index in range(entries); never zero bits wide, so it can be a port."""
     return unsigned(max(1, ceil_log2(entries)))

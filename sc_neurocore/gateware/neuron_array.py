@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..network import IntegerNetwork
 from ..rounds import Closes, is_direct, phases
 from ..spec import fold_count
-from .layouts import index_shape
+from .layouts import NO_COLLISIONS, index_shape
 
 
 class Operation(enum.Enum, shape=3):
@@ -115,85 +115,93 @@ class NeuronArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        executed = Signal(Operation)
-        fold = Signal.like(self.fold)
-        region = Signal(Region)
-        closes = Signal()
-        m.d.sync += [executed.eq(self.operation), fold.eq(self.fold), region.eq(self.next_region)]
-        m.d.comb += [self.commit.eq(executed == Operation.FIRE),
-                     closes.eq(self._any(executed, self._closing()))]
-        self._executed, self._fold, self._region, self._closes = executed, fold, region, closes
+        self._fold = Signal.like(self.fold)
+        m.d.sync += self._fold.eq(self.fold)
+        closing = self._is(*self._closing())
+        self._closes = self._flag(m, "closes", closing)
+        enable = self._flag(m, "enable", self.operation != Operation.IDLE)
+        m.d.comb += self.commit.eq(self._flag(m, "fire", self._is(Operation.FIRE)))
 
-        bias = self._parameters(m, "bias", self._bias)
-        rest = self._parameters(m, "rest", self._bias - self._neurons.thresholds, unused=-1)
-        threshold = self._parameters(m, "threshold", self._neurons.thresholds, unused=1)
-        settled = self._parameters(m, "settled", self._neurons.biases) if self._direct else None
         shape = self.potentials.shape()
-        totals, closed, current = (Signal(shape, name=name)
-                                   for name in ("total", "closed", "current"))
+        totals, current = Signal(shape, name="total"), Signal(shape, name="current")
         loaded = self._load(m, totals)
+        begins = {Region.INITIAL: self._rows(self._initial, unused=-1)[0]}
         if self._direct:
+            begins[Region.ZERO] = [0] * self._lanes
             self._remember(m, totals, current)
+        restarts = {region: self._flag(m, f"restart_{region.name.lower()}",
+                                       closing & (self.next_region == region))
+                    for region in begins} if self._folds == 1 else {}
+        begin = begins[Region.ZERO if self._direct else Region.INITIAL]
+        addends = self._addends(m, current)
 
-        begin = [0] * self._lanes if self._direct else self._initial.tolist()[:self._lanes]
         for lane in range(self._lanes):
-            potential = Signal(shape.elem_shape, name=f"potential_{lane}",
-                               init=begin[lane])
+            potential = Signal(shape.elem_shape, name=f"potential_{lane}", init=begin[lane])
             addend = Signal.like(potential, name=f"addend_{lane}", init=0)
-            fires = Signal(name=f"fires_{lane}")
-            m.d.comb += [totals[lane].eq(potential + addend), fires.eq(potential >= 0),
-                         self.spikes[lane].eq(fires), self.potentials[lane].eq(potential)]
-            with m.Switch(executed):
-                with m.Case(Operation.SYNAPSE):
-                    m.d.comb += addend.eq(self.weights[lane])
-                if self._direct:
-                    with m.Case(Operation.CURRENT):
-                        m.d.comb += addend.eq(current[lane])
-                    with m.Case(Operation.DOUBLE):
-                        m.d.comb += addend.eq(potential)
-                    with m.Case(Operation.SETTLE):
-                        m.d.comb += addend.eq(settled[lane])
-                with m.Case(Operation.FIRE):
-                    if self._saturates:
-                        m.d.comb += addend.eq(Mux(fires, 0, threshold[lane]))
-                    else:
-                        m.d.comb += addend.eq(Mux(fires, rest[lane], bias[lane]))
-                if self._saturates:
-                    with m.Case(Operation.ADVANCE):
-                        m.d.comb += addend.eq(rest[lane])
-            kept = self._saturated(executed, totals[lane])
+            kept = self._saturated(totals[lane])
+            m.d.comb += [addend.eq(addends(lane, potential)), totals[lane].eq(potential + addend),
+                         self.spikes[lane].eq(potential >= 0),
+                         self.potentials[lane].eq(potential)]
             if self._trace:
-                m.d.comb += self.membranes[lane].eq(
-                    kept if self._saturates else Mux(fires, potential, potential + threshold[lane]))
-            with m.If(executed != Operation.IDLE):
-                m.d.sync += potential.eq(kept)
-            with m.If(closes):
-                if self._folds > 1:
-                    m.d.sync += potential.eq(loaded[lane])
-                else:
-                    self._restart(m, lane, potential)
+                m.d.comb += self.membranes[lane].eq(self._membrane(lane, potential, kept))
+            with m.If(enable):
+                m.d.sync += potential.eq(
+                    kept if loaded is None else Mux(self._closes, loaded[lane], kept))
+            # Constants take no logic: a flip-flop can be set or cleared.
+            for region, restart in restarts.items():
+                with m.If(restart):
+                    m.d.sync += potential.eq(begins[region][lane])
         return m
 
-    def _closing(self) -> set[Operation]:
-        """Operations that close a fold of this layer."""
-        names = {phase.closes.name for phase in self._phases}
+    def _addends(self, m: Module, current: data.View):
+        """What the operation that is executed adds to a lane, as a function of its potential."""
+        bias = self._parameters(m, "bias", self._bias)
+        rest = self._parameters(m, "rest", self._bias - self._neurons.thresholds, unused=-1)
+        self._thresholds = (self._parameters(m, "threshold", self._neurons.thresholds, unused=1)
+                            if self._trace or self._saturates else [])
+        others = {"SYNAPSE": lambda lane, potential: self.weights[lane]}
+        if self._direct:
+            settled = self._parameters(m, "settled", self._neurons.biases)
+            others |= {"CURRENT": lambda lane, potential: current[lane],
+                       "DOUBLE": lambda lane, potential: potential,
+                       "SETTLE": lambda lane, potential: settled[lane]}
+        if Closes.KEEP in {phase.closes for phase in self._phases}:
+            others["KEEP"] = lambda lane, potential: 0
         if self._saturates:
-            names = names - {Closes.FIRE.name} | {Operation.ADVANCE.name}
-        return {Operation[name] for name in names}
+            others["ADVANCE"] = lambda lane, potential: rest[lane]
+        flags = {name: self._flag(m, name.lower(), self._is(Operation[name])) for name in others}
+
+        def addend(lane: int, potential: Value) -> Value:
+            fires = potential >= 0
+            value = (Mux(fires, 0, self._thresholds[lane]) if self._saturates
+                     else Mux(fires, rest[lane], bias[lane]))
+            for name, other in others.items():
+                value = Mux(flags[name], other(lane, potential), value)
+            return value
+
+        return addend
+
+    def _membrane(self, lane: int, potential: Value, kept: Value) -> Value:
+        if self._saturates:
+            return kept
+        return Mux(potential >= 0, potential, potential + self._thresholds[lane])
+
+    def _is(self, *operations: Operation) -> Value:
+        """Whether one of these comes next."""
+        return Cat(self.operation == operation for operation in operations).any()
 
     @staticmethod
-    def _any(executed: Value, operations: set[Operation]) -> Value:
-        return Cat(executed == operation for operation in sorted(operations, key=lambda one:
-                                                                 one.value)).any()
+    def _flag(m: Module, name: str, condition: Value) -> Signal:
+        """What holds of the operation that is executed, known at the beginning of the cycle."""
+        flag = Signal(name=name)
+        m.d.sync += flag.eq(condition)
+        return flag
 
-    def _restart(self, m: Module, lane: int, potential: Signal):
-        """Load constants, which takes no logic: a flip-flop can be set or cleared."""
-        initial = self._initial.tolist()[lane]
-        with m.If(self._region == Region.INITIAL):
-            m.d.sync += potential.eq(initial)
-        if self._direct:
-            with m.If(self._region == Region.ZERO):
-                m.d.sync += potential.eq(0)
+    def _closing(self) -> list[Operation]:
+        """Operations that close a fold of this layer."""
+        names = sorted({phase.closes.name for phase in self._phases})
+        return [Operation.ADVANCE if name == "FIRE" and self._saturates else Operation[name]
+                for name in names]
 
     def _parameters(self, m: Module, name: str, values, unused: int = 0) -> list[Value]:
         """A parameter of the neuron in each lane: a constant, or that of the fold."""
@@ -232,7 +240,7 @@ class NeuronArray(wiring.Component):
         regions = [empty, initial, *[empty] * self._direct]
         m.submodules.stored = stored = memory.Memory(
             shape=self.potentials.shape(), depth=depth * len(regions),
-            init=[row for region in regions for row in region])
+            init=[row for region in regions for row in region], attrs=NO_COLLISIONS)
         read, write = stored.read_port(), stored.write_port()
         fold_bits = depth.bit_length() - 1
         m.d.comb += [read.addr.eq(Cat(self.next_fold[:fold_bits], self.next_region.as_value())),
@@ -242,22 +250,22 @@ class NeuronArray(wiring.Component):
 
     def _remember(self, m: Module, totals: data.View, current: data.View):
         """Keep the current of direct input once it is settled."""
-        settles = self._executed == Operation.SETTLE
+        settles = self._flag(m, "settles", self._is(Operation.SETTLE))
         if self._folds == 1:
             with m.If(settles):
                 m.d.sync += Value.cast(current).eq(Value.cast(totals))
             return
         m.submodules.currents = currents = memory.Memory(
-            shape=self.potentials.shape(), depth=self._folds, init=[])
+            shape=self.potentials.shape(), depth=self._folds, init=[], attrs=NO_COLLISIONS)
         read, write = currents.read_port(), currents.write_port()
         m.d.comb += [read.addr.eq(self.fold), Value.cast(current).eq(Value.cast(read.data)),
                      write.addr.eq(self._fold), write.en.eq(settles),
                      Value.cast(write.data).eq(Value.cast(totals))]
 
-    def _saturated(self, executed: Value, total: Value) -> Value:
-        """The potential that an operation leaves, or, of one that saturates, the membrane."""
+    def _saturated(self, total: Value) -> Value:
+        """The potential that an operation leaves, or, of a ``FIRE`` that saturates, the membrane."""
         if not self._saturates:
             return total
         limit = 2 ** (self._widths.membrane - 1)
-        return Mux(executed != Operation.FIRE, total,
+        return Mux(~self.commit, total,
                    Mux(total < -limit, -limit, Mux(total > limit - 1, limit - 1, total)))

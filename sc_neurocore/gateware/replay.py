@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .double_buffer import DoubleBuffer
-from .layouts import event, index_shape
+from .layouts import NO_COLLISIONS, event, index_shape
 
 
 class Replay(wiring.Component):
@@ -39,7 +39,7 @@ class Replay(wiring.Component):
         index_width = ceil_log2(self._n_input)
         m.submodules.halves = halves = DoubleBuffer()
         m.submodules.kept = kept = memory.Memory(
-            shape=len(Value.cast(self.events.payload)), depth=2 << index_width, init=[])
+            shape=len(Value.cast(self.events.payload)), depth=2 << index_width, init=[], attrs=NO_COLLISIONS)
 
         write = kept.write_port()
         written = Signal(index_shape(self._n_input))

@@ -5,6 +5,8 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .layouts import NO_COLLISIONS
+
 
 class ReservedQueue(wiring.Component):
     """Lets a pipeline of fixed latency end in a stream: a place is reserved at its beginning.
@@ -69,7 +71,7 @@ class ReservedQueue(wiring.Component):
     def _memory(self, m: Module, taken: Signal):
         depth = self._depth
         m.submodules.memory = words = memory.Memory(
-            shape=len(Value.cast(self.word)), depth=depth, init=[])
+            shape=len(Value.cast(self.word)), depth=depth, init=[], attrs=NO_COLLISIONS)
         free = Signal(range(depth + 1), init=depth)
         queued = Signal(range(depth + 1))
         tail, head = Signal(range(depth)), Signal(range(depth))

@@ -114,9 +114,9 @@ def map_verilog(text: str, top: str, device: Device | str, *, use_output_registe
 def without_brackets(text: str) -> str:
     """Write ``<3>`` for ``[3]`` inside of escaped identifiers.
 
-    Amaranth calls the third lane of an array ``weights[3]``. On its way back from ABC9, Yosys 0.70
-    takes that for bit 3 of another wire: it stops with an assertion (``GetSize(conn.first) ==
-    GetSize(conn.second)``), if it notices.
+    Amaranth calls a lane of an array ``weights[3]``. On a net's way back from ABC9, Yosys 0.70 can
+    take that for bit 3 of a wire ``weights``, and makes one net of the two without saying so, or
+    stops with an assertion (``existing`` in its abc_ops_reintegrate.cc).
     """
     def renamed(match: re.Match[str]) -> str:
         return match[0] if match[0].startswith('"') else match[0].translate(_BRACKETS)

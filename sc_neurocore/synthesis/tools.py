@@ -62,8 +62,8 @@ def run(program: str, arguments: Sequence[str], folder: Path, log: str, *,
     folder : Path
         Working folder.
     log : str
-        Name of the file in ``folder`` that gets all output, behind what the program may write to
-        it by itself. (Yosys has to: when it aborts, its last words are lost on their way to stdout.)
+        Name of the file in ``folder`` that gets all output, behind what the program writes to it by
+        itself, as Yosys has to: when it aborts, its last words are lost on their way to stdout.
 
     Raises
     ------

@@ -46,3 +46,39 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def check_folder(path: Path) -> None:
+    """Raise OSError unless `fill_folder` can make or fill this folder."""
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"Output folder {path} is a file")
+    existing = path if path.exists() else path.resolve().parent
+    if not existing.is_dir():
+        raise FileNotFoundError(f"Folder {path.parent} of the output folder does not exist")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"Folder {existing} can't be written to")
+
+
+def fill_folder(path: Path, source: Path) -> None:
+    """Copy the files of a folder to another, which appears with all of them.
+
+    If ``path`` is there, its files of other names stay; those of the same names are replaced, each
+    as a whole.
+
+    Raises
+    ------
+    OSError
+        If ``path`` can't be made or filled.
+    """
+    check_folder(path)
+    target = path.resolve()
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as folder:
+        part = Path(folder) / target.name
+        part.mkdir()
+        for file in source.iterdir():
+            shutil.copyfile(file, part / file.name)
+        if not target.exists():
+            part.rename(target)
+            return
+        for file in sorted(part.iterdir()):
+            file.replace(target / file.name)

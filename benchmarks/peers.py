@@ -33,7 +33,8 @@ _SEEDS = {False: 5, True: 1}
 """Seeds of Poisson input, by whether there are convolutions, which take a minute each."""
 
 
-def peer_environment(folder: Path = ENVIRONMENT) -> Path:
+def peer_environment(folder: Path = ENVIRONMENT,
+                     requirements: Path = SOURCES / "requirements.txt") -> Path:
     """Make the peers' virtual environment if it is not there, or not of these requirements.
 
     Returns
@@ -48,7 +49,6 @@ def peer_environment(folder: Path = ENVIRONMENT) -> Path:
     """
     python = folder.absolute() / "bin" / "python"  # not resolved: it is a link out of there
     stamp = folder / ".requirements"
-    requirements = SOURCES / "requirements.txt"
     if stamp.exists() and stamp.read_text() == requirements.read_text():
         return python
     print(f"Making {folder} for the peers; this takes a few minutes", file=sys.stderr)

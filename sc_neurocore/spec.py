@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .network import MAXIMUM_FAN_IN, IntegerNetwork, check_integer
+from .rounds import Adds, phases
 from .synapses import Source
 
 GROUP = 16
@@ -100,10 +101,16 @@ class AcceleratorSpec:
         """Transfers that bring in one image, or one timestep of spikes."""
         return fold_count(network.n_input, self.beats)
 
-    @staticmethod
-    def queue_depth(folds: int) -> int:
-        """Words that a layer may have on their way."""
-        return 1 if folds == 1 else QUEUE_DEPTH
+    def queue_depth(self, network: IntegerNetwork, layer: int) -> int:
+        """Words that a layer may have on their way.
+
+        With one fold there is a word a timestep, and it is wide: a register will do. It takes five
+        cycles from one word to the next, fewer than a timestep takes, unless it has nearly no
+        events, or, as in rounds that add none, never has any; those have room for four.
+        """
+        if self.folds(network, layer) > 1:
+            return QUEUE_DEPTH
+        return 1 if phases(network, layer)[-1].adds is Adds.EVENTS else 4
 
 
 def _power_of_two(name: str, value: int, low: int = 1) -> int:

@@ -30,6 +30,8 @@ RESULT_LATENCY = 2
 """Cycles from selecting an output neuron in the readout to its transfer."""
 MEMORY_LATENCY = 2
 """Cycles from a weight memory's address to its data: block RAM and its output register."""
+QUEUE_LATENCY = 2
+"""Cycles from a commit to the first in which its word can be taken; 1 in a queue of one place."""
 REPLAY_LATENCY = 2
 """Cycles from the last event of a timestep to the first that is sent of it, or sent again."""
 
@@ -107,7 +109,7 @@ class _Queue:
 
     def available(self, pushed: int) -> int:
         """First cycle in which a word can be taken."""
-        return pushed + 1 if self.depth == 1 else max(pushed + 2, self.last_taken + 1)
+        return pushed + 1 if self.depth == 1 else max(pushed + QUEUE_LATENCY, self.last_taken + 1)
 
 
 def _words(spikes: BoolArray, lanes: int) -> list[list[list[int]]]:
@@ -240,7 +242,7 @@ class _Layer:
         self.steps = [(part.adds, part.closes) for part in phases(network, index)
                       for _ in range(part.count * self.folds)]
         self.extra = int(network.widths[index].saturates)
-        self.queue = _Queue(spec.queue_depth(self.folds))
+        self.queue = _Queue(spec.queue_depth(network, index))
         before = spec.lanes[index - 1] if index else spec.word_lanes(network)
         serializer = _Serializer(words, before)
         self.source = _Replay(serializer, self.folds) if self.folds > 1 else serializer

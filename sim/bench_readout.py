@@ -11,8 +11,8 @@ from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.timing import RESULT_LATENCY
 
 
-def words_of(spikes: np.ndarray, membranes: np.ndarray, lanes: int, width: int) -> list[int]:
-    """Output words of one image: (timesteps, n_output) spikes and membranes."""
+def words_of(spikes: np.ndarray, potentials: np.ndarray, lanes: int, width: int) -> list[int]:
+    """Output words of one image: (timesteps, n_output) spikes and potentials before them."""
     words = []
     timesteps, n_output = spikes.shape
     for timestep in range(timesteps):
@@ -21,8 +21,8 @@ def words_of(spikes: np.ndarray, membranes: np.ndarray, lanes: int, width: int) 
                     | (timestep == timesteps - 1) << lanes + 2)
             for lane, neuron in enumerate(range(start, min(start + lanes, n_output))):
                 word |= int(spikes[timestep, neuron]) << lane
-                membrane = int(membranes[timestep, neuron]) & 2**width - 1
-                word |= membrane << lanes + 3 + lane * width
+                potential = int(potentials[timestep, neuron]) & 2**width - 1
+                word |= potential << lanes + 3 + lane * width
             words.append(word)
     return words
 
@@ -66,11 +66,14 @@ async def results_follow_the_equations(design: Any, stall: float) -> None:
         currents = network.layers[-1].thresholds * spikes.sum(axis=0) + membranes[-1]
         if (abs(currents) >= limit - 2 ** network.layers[-1].weight_width).any():
             membranes[-1] = -network.layers[-1].thresholds * spikes.sum(axis=0)
-        words += words_of(spikes, membranes, lanes, network.widths[-1].membrane)
+        potentials = membranes - network.layers[-1].thresholds * ~spikes
+        words += words_of(spikes, potentials, lanes, network.widths[-1].accumulator)
         want += model(network, spikes, membranes)
     sink = await exchange(design, "words", words, "results", want, stall=stall)
     if not stall:
         folds = -(-network.n_output // lanes)
-        assert sink.cycles[0] == (network.timesteps - 1) * folds + RESULT_LATENCY
-        first_image = np.diff(sink.cycles[:network.n_output])
-        assert (first_image == 1).all(), "a neuron a cycle"
+        word_cyc = 1 if folds == 1 else 2
+        assert sink.cycles[0] == (network.timesteps - 1) * folds * word_cyc + RESULT_LATENCY
+        steps = np.diff(sink.cycles[:network.n_output])
+        assert (steps == np.where(np.arange(1, network.n_output) % lanes, 1,
+                                  word_cyc if lanes == 1 else 1)).all(), "a neuron a cycle"

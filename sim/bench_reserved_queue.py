@@ -6,37 +6,49 @@ from typing import Any
 
 import cocotb
 
+from sc_neurocore.cosim.simulation import job
 from sc_neurocore.cosim.streams import Sink, run_cycles
-from sc_neurocore.timing import QUEUE_DEPTH
+from sc_neurocore.timing import QUEUE_LATENCY
+
+DROPPED = -1
 
 
 class Pipeline:
-    """Reserves at random and pushes ``latency`` cycles later."""
+    """Reserves at random, and ``latency`` cycles later pushes, or now and then drops."""
 
     def __init__(self, design: Any, sink: Sink, latency: int, eagerness: float):
         self.design, self.sink, self.eagerness = design, sink, eagerness
+        self.depth = job()["depth"]
         self.flying: list[int | None] = [None] * latency
-        self.reserved: list[int] = []
-        self.may_reserve, self.taken_before = True, 0
+        self.pushed: list[int] = []
+        self.push_cycles: list[int] = []
+        self.in_use, self.taken = 0, 0
+        self.reserves = self.drops = False
 
     def drive(self) -> None:
-        reserves = self.may_reserve and random.random() < self.eagerness
-        word = random.getrandbits(7) if reserves else None
-        self.flying.append(word)
-        if word is not None:
-            self.reserved.append(word)
-        pushed = self.flying.pop(0)
-        self.design.reserve.value = reserves
-        self.design.push.value = pushed is not None
-        self.design.word.value = 0 if pushed is None else pushed
+        self.reserves = self.in_use < self.depth and random.random() < self.eagerness
+        self.flying.append((DROPPED if random.random() < 0.3 else random.getrandbits(7))
+                           if self.reserves else None)
+        word = self.flying.pop(0)
+        self.drops = word == DROPPED
+        pushes = word is not None and not self.drops
+        self.design.reserve.value = self.reserves
+        self.design.drop.value = self.drops
+        self.design.push.value = pushes
+        self.design.word.value = word if pushes else 0
+        if pushes:
+            self.pushed.append(word)
 
     def sample(self, cycle: int) -> None:
-        # Room shows before this cycle's reservation, and what was taken before this cycle.
+        # Room shows before this cycle's reservation, and what became free before this cycle.
         room = int(self.design.room.value)
-        in_use = len(self.reserved) - (self.flying[-1] is not None) - self.taken_before
-        assert room == (in_use < QUEUE_DEPTH), f"cycle {cycle}: room is {room}, {in_use} in use"
-        self.taken_before = len(self.sink.items)
-        self.may_reserve = len(self.reserved) - self.taken_before < QUEUE_DEPTH
+        assert room == (self.in_use < self.depth), f"cycle {cycle}: room is {room}, " \
+                                                   f"{self.in_use} of {self.depth} in use"
+        taken = len(self.sink.items) - self.taken
+        self.taken += taken
+        self.in_use += self.reserves - self.drops - taken
+        if len(self.push_cycles) < len(self.pushed):
+            self.push_cycles.append(cycle)
 
 
 @cocotb.test()
@@ -45,4 +57,8 @@ async def nothing_is_lost(design: Any, latency: int, eagerness: float, stall: fl
     sink = Sink(design, "words", stall)
     pipeline = Pipeline(design, sink, latency, eagerness)
     await run_cycles(design, [sink, pipeline], lambda: len(sink.items) >= 100, limit=20000)
-    assert sink.items == pipeline.reserved[:len(sink.items)]
+    assert sink.items == pipeline.pushed[:len(sink.items)]
+    if not stall:
+        latency = 1 if pipeline.depth == 1 else QUEUE_LATENCY
+        assert all(taken - pushed == latency for taken, pushed in zip(
+            sink.cycles, pipeline.push_cycles, strict=False)), "latency"

@@ -36,7 +36,7 @@ def random_network(shape: Sequence[int], *, timesteps: int = 5, weight_width: in
 def as_job(network: IntegerNetwork) -> dict[str, Any]:
     """A network as JSON, for a bench."""
     return {"timesteps": network.timesteps, "intensity_width": network.intensity_width,
-            "seed": network.seed,
+            "seed": network.seed, "encoder": network.encoder, "schedule": network.schedule,
             "layers": [{"synapses": layer.weights.tolist(), "biases": layer.biases.tolist(),
                         "thresholds": layer.thresholds.tolist(),
                         "initial_membranes": layer.initial_membranes.tolist(),
@@ -49,7 +49,7 @@ def from_job(entry: dict[str, Any]) -> IntegerNetwork:
     layers = [IntegerLayer(**{key: np.array(value) if isinstance(value, list) else value
                               for key, value in layer.items()}) for layer in entry["layers"]]
     return IntegerNetwork(tuple(layers), entry["timesteps"], entry["intensity_width"],
-                          seed=entry["seed"])
+                          entry["encoder"], entry["seed"], entry["schedule"])
 
 
 def signed(value: int, width: int) -> int:

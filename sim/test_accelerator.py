@@ -13,31 +13,55 @@ from sc_neurocore.synapses import Convolution, Source
 CASES = {
     "three layers, folds that do not divide": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4),
     "one layer": dict(shape=(9, 4), lanes=(4,), beats=2),
-    "five layers of odd sizes": dict(shape=(7, 5, 9, 3, 6, 2), lanes=(2, 9, 3, 1, 2), beats=3),
+    "five layers of odd sizes": dict(shape=(7, 5, 9, 3, 6, 2), lanes=(2, 9, 3, 1, 2), beats=2),
     "single neurons": dict(shape=(1, 1, 1), lanes=(1, 1), beats=1),
-    "a lane a neuron": dict(shape=(20, 16, 10), lanes=(16, 10), beats=20),
+    "a lane a neuron": dict(shape=(20, 16, 10), lanes=(16, 10), beats=32),
     "one lane": dict(shape=(12, 10, 8), lanes=(1, 1), beats=1),
     "weights of 2 bits": dict(shape=(10, 8, 4), lanes=(4, 4), beats=8, weight_width=2),
-    "weights of 16 bits": dict(shape=(10, 8, 4), lanes=(3, 4), beats=5, weight_width=16),
+    "weights of 16 bits": dict(shape=(10, 8, 4), lanes=(3, 4), beats=8, weight_width=16),
     "one timestep": dict(shape=(10, 8, 4), lanes=(5, 2), beats=4, timesteps=1),
     "256 timesteps": dict(shape=(5, 4, 3), lanes=(2, 3), beats=2, timesteps=256, images=2),
     "no biases": dict(shape=(10, 6, 3), lanes=(6, 3), beats=4, biases=False),
     "binary images": dict(shape=(10, 6, 3), lanes=(2, 3), beats=4, intensity_width=1),
     "intensities of 16 bits": dict(shape=(6, 6, 3), lanes=(6, 1), beats=4, intensity_width=16),
     "saturating membranes": dict(shape=(10, 8, 4), lanes=(3, 4), beats=4, membrane_width=8),
+    "wide words": dict(shape=(70, 40, 36, 3), lanes=(40, 20, 3), beats=2, encoder_lanes=32),
+    "more folds than fit in logic": dict(shape=(6, 40, 3), lanes=(1, 1), beats=4),
+    "weights in logic": dict(shape=(10, 6, 3), lanes=(6, 2), beats=4, memories=("logic",) * 2),
+    "low discrepancy": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="low_discrepancy"),
+    "direct": dict(shape=(10, 7, 3), lanes=(7, 2), beats=4, encoder="direct"),
+    "direct in folds": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="direct"),
+    "direct and saturating": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="direct",
+                                  membrane_width=11),
+    "direct, layer by layer": dict(shape=(10, 7, 3), lanes=(7, 2), beats=4, encoder="direct",
+                                   schedule="layer_by_layer"),
+    "direct, layer by layer, in folds": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4,
+                                             encoder="direct", schedule="layer_by_layer"),
+    "planes of one bit": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="direct",
+                              intensity_width=1, timesteps=1),
+    "events": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="events"),
+    "events, layer by layer": dict(shape=(10, 7, 3), lanes=(7, 2), beats=4, encoder="events",
+                                   schedule="layer_by_layer"),
+    "layer by layer": dict(shape=(10, 7, 5, 3), lanes=(3, 5, 3), beats=4,
+                           schedule="layer_by_layer"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_spike_membrane_and_cycle(case, tmp_path, cache):
     options = dict(CASES[case])
-    spec = AcceleratorSpec(options.pop("lanes"), options.pop("beats"))
+    spec = AcceleratorSpec(options.pop("lanes"), options.pop("beats"),
+                           options.pop("encoder_lanes", 0), options.pop("memories", ()))
     count = options.pop("images", 5)
-    network = random_network(**options, seed=len(case))
+    how = {key: options.pop(key) for key in ("encoder", "schedule") if key in options}
+    network = replace(random_network(**options, seed=len(case)), **how)
     random = np.random.default_rng(7)
-    images = random.integers(0, network.full_scale + 1, (count, network.n_input))
+    if network.encoder == "events":
+        images = random.random((count, network.timesteps, network.n_input)) < 0.3
+    else:
+        images = random.integers(0, network.full_scale + 1, (count, network.n_input))
     images[0] = 0
-    images[1] = network.full_scale
+    images[1] = images.max()
     report = cosim.verify(network, images, spec, folder=tmp_path, cache=cache)
     assert report.passed, str(report)
     assert report.compared > 2 * count * network.timesteps * sum(network.shape)
@@ -56,10 +80,6 @@ def test_a_convolution_is_built_from_its_matrix(tmp_path, cache):
 
 def test_what_is_not_built_is_refused():
     network, spec = random_network((10, 6, 3)), AcceleratorSpec((3, 3), 4)
-    with pytest.raises(ValueError, match="Encoder must be lfsr in hardware, not direct"):
-        verilog.generate(replace(network, encoder="direct"), spec)
-    with pytest.raises(ValueError, match="Schedule must be pipelined in hardware, not layer_by_"):
-        verilog.generate(replace(network, schedule="layer_by_layer"), spec)
     skipping = replace(network.layers[1], synapses=(network.layers[1].synapses[0],) * 2,
                        sources=(Source(0), Source(0)))
     with pytest.raises(ValueError, match="Layer 1 must receive the layer before it alone"):

@@ -1,11 +1,14 @@
 """Random networks, layouts and images: the accelerator always equals the golden model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from common import random_network
 
 from sc_neurocore import cosim
-from sc_neurocore.spec import AcceleratorSpec
+from sc_neurocore.network import ENCODERS, SCHEDULES
+from sc_neurocore.spec import MEMORIES, AcceleratorSpec
 
 QUICK, ALL = 4, 40
 
@@ -20,10 +23,23 @@ def test_random_network(seed, tmp_path, cache):
         shape, timesteps=int(random.integers(1, 20)), weight_width=weight_width,
         intensity_width=int(random.integers(1, 17)), biases=bool(random.integers(2)), seed=seed,
         membrane_width=int(random.integers(3, weight_width + 8)) if random.integers(2) else None)
-    spec = AcceleratorSpec(tuple(int(random.integers(1, neurons + 1)) for neurons in shape[1:]),
-                           int(random.integers(1, 33)))
-    images = random.integers(0, network.full_scale + 1, (4, network.n_input))
-    images[random.random(images.shape) < random.random()] = 0
+    schedule = str(random.choice(SCHEDULES))
+    if schedule == "layer_by_layer":
+        network = replace(network, layers=tuple(replace(layer, membrane_width=None)
+                                                for layer in network.layers))
+    # Encoders in turn, so that each is among the quick ones.
+    network = replace(network, encoder=ENCODERS[seed % len(ENCODERS)], schedule=schedule)
+    beats = 1 << int(random.integers(6))
+    spec = AcceleratorSpec(
+        tuple(int(random.integers(1, neurons + 1)) for neurons in shape[1:]), beats,
+        beats << int(random.integers(3)) if beats <= 16 else beats,
+        tuple(random.choice(MEMORIES, len(shape) - 1).tolist()))
+    density = random.random()
+    if network.encoder == "events":
+        images = random.random((4, network.timesteps, network.n_input)) < density
+    else:
+        images = random.integers(0, network.full_scale + 1, (4, network.n_input))
+        images[random.random(images.shape) < density] = 0
     report = cosim.verify(network, images, spec, folder=tmp_path, cache=cache, stall_seed=seed)
     assert report.passed, f"{shape}, {spec}: {report}"
 

@@ -1,5 +1,8 @@
+import pytest
+
 from sc_neurocore.gateware.reserved_queue import ReservedQueue
 
 
-def test_nothing_is_lost(simulate):
-    simulate(ReservedQueue(7), "bench_reserved_queue")
+@pytest.mark.parametrize("depth", [1, 2, 8])
+def test_nothing_is_lost(simulate, depth):
+    simulate(ReservedQueue(7, depth), "bench_reserved_queue", depth=depth)

@@ -238,7 +238,7 @@ def test_simulate_writes_the_same_bytes_again(folder, capfd):
 
 
 def test_verilog(folder, capfd):
-    arguments = ["verilog", "network.safetensors", "--beats", 3, "--lanes"]
+    arguments = ["verilog", "network.safetensors", "--beats", 4, "--lanes"]
     assert succeeds(capfd, *arguments, 4, "--output", "a.v")["lanes"] == [4, 3]
     succeeds(capfd, *arguments, "4,3", "--output", "b.v")
     plain = (folder / "a.v").read_text()

@@ -11,7 +11,7 @@ from sc_neurocore.cosim.observation import Observation, StageRecord, fields
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
 
-SPEC = AcceleratorSpec((2, 3), 2)
+SPEC = AcceleratorSpec((2, 3), 2, 2)
 
 
 @pytest.fixture(scope="module")

@@ -298,7 +298,8 @@ def test_direct_input_by_hand():
         [3 + 511, 510 + 516 - 1020]]
     assert traced.counts.tolist() == [[2, 1]]
     assert traced.currents.tolist() == [[4 * 511, 4 * 129]]
-    assert not traced.trace.input_spikes.any()
+    # Planes of bits, the highest first: 128 has the first one alone, 64 the second.
+    assert np.argwhere(traced.trace.input_spikes[0]).tolist() == [[0, 0], [1, 1]]
 
 
 def test_events_are_taken_as_they_come():

@@ -1,5 +1,7 @@
 """Cycle predictions by hand; that they are the gateware's cycles is for sim/test_accelerator.py."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,24 +22,36 @@ def network(n_input, *sizes, timesteps=2):
 def test_a_silent_image_by_hand():
     """Two words loaded in cycles 0 and 1; word 0 is read in cycle 2."""
     net = network(4, 2, timesteps=1)
-    cycles = golden.trace(net, [0, 0, 0, 0], AcceleratorSpec((2,), 2)).trace.cycles
+    cycles = golden.trace(net, [0, 0, 0, 0], AcceleratorSpec((2,), 2, 2)).trace.cycles
     assert cycles.loads.tolist() == [[0, 1]]
-    assert cycles.encoder.tolist() == [[[3, 4]]]     # a cycle after reading
-    # Word 1 is taken in cycle 5, begin is issued in 6, fire in 7, and commits three cycles later.
-    assert cycles.layers[0].tolist() == [[[10]]]
-    # Its word is selected in cycles 11 and 12, neuron by neuron.
-    assert cycles.results.tolist() == [[14, 15]]
-    assert cycles.latency.tolist() == [16]
-    assert cycles.total == 16
+    assert cycles.encoder.tolist() == [[[5, 6]]]     # three cycles after reading
+    # Word 0 is dropped. Word 1 is offered in cycle 8 and taken, an empty event follows in 9, the
+    # layer fires in 10, and commits three cycles later.
+    assert cycles.layers[0].tolist() == [[[13]]]
+    # Its word is selected in cycles 14 and 15, neuron by neuron.
+    assert cycles.results.tolist() == [[16, 17]]
+    assert cycles.latency.tolist() == [18]
+    assert cycles.total == 18
 
 
 def test_each_event_and_fold_costs_a_cycle():
     net = network(6, 4, timesteps=3)
     spikes = np.ones((1, 3, 6), bool), [np.zeros((1, 3, 4), bool)]
-    one_fold = predict(net, AcceleratorSpec((4,), 6), *spikes).layers[0]
-    two_folds = predict(net, AcceleratorSpec((2,), 6), *spikes).layers[0]
-    assert np.diff(one_fold.ravel()).tolist() == [6 + 2, 6 + 2]
-    assert np.diff(two_folds.ravel()).tolist() == [6 + 2] * 5
+    one_fold = predict(net, AcceleratorSpec((4,), 8), *spikes).layers[0]
+    two_folds = predict(net, AcceleratorSpec((2,), 8), *spikes).layers[0]
+    assert np.diff(one_fold.ravel()).tolist() == [6 + 1, 6 + 1]
+    assert np.diff(two_folds.ravel()).tolist() == [6 + 1] * 5
+
+
+def test_silent_words_are_skipped():
+    """An event a cycle, whatever lies between them."""
+    net = network(64, 2, timesteps=6)
+    spikes = np.zeros((1, 6, 64), bool)
+    spikes[:, :, :10] = True
+    cycles = predict(net, AcceleratorSpec((2,), 8, 8), spikes, [np.zeros((1, 6, 2), bool)])
+    # Eight words a timestep take eight cycles to encode; ten events, and firing, eleven.
+    # So does the empty event of the last word, which closes the timestep.
+    assert np.diff(cycles.layers[0].ravel())[2:].tolist() == [12, 12, 12]
 
 
 def test_the_next_image_is_loaded_meanwhile():
@@ -45,7 +59,7 @@ def test_the_next_image_is_loaded_meanwhile():
     images = np.full((4, 4), 255)
     cycles = golden.trace(net, images, AcceleratorSpec((1,), 1)).trace.cycles
     results = cycles.results[:, -1]
-    assert np.diff(results).tolist() == [8 * 3 * (4 + 2)] * 3
+    assert np.diff(results).tolist() == [8 * 3 * (4 + 1)] * 3
     assert (cycles.loads[1:, 0] < results[:-1]).all()
 
 
@@ -53,8 +67,24 @@ def test_a_slow_layer_holds_back_the_one_before():
     net = network(2, 4, 4, timesteps=20)
     spikes = np.ones((1, 20, 2), bool), [np.ones((1, 20, 4), bool), np.zeros((1, 20, 4), bool)]
     fast, slow = predict(net, AcceleratorSpec((4, 1), 2), *spikes).layers
-    assert np.diff(slow[0, :, -1]).tolist() == [4 * (4 + 2)] * 19
-    assert np.diff(fast[0, 5:, 0]).tolist() == [4 * (4 + 2)] * 14
+    assert np.diff(slow[0, :, -1]).tolist() == [4 * (4 + 1)] * 19
+    assert np.diff(fast[0, 8:, 0]).tolist() == [4 * (4 + 1)] * 11
+
+
+def test_direct_input_is_summed_up_once_an_image():
+    """A plane of bits is as many events as it has ones; then a timestep takes two cycles."""
+    net = replace(network(4, 2, timesteps=6), encoder="direct", intensity_width=2)
+    cycles = golden.trace(net, np.full((5, 4), 3), AcceleratorSpec((2,), 4, 4)).trace.cycles
+    assert np.diff(cycles.layers[0][2].ravel()).tolist() == [2] * 5
+    assert np.diff(cycles.results[:, -1])[1:].tolist() == [2 * (4 + 1) + 6 * 2] * 3
+
+
+def test_layer_by_layer_a_layer_fires_when_all_timesteps_are_in():
+    net = replace(network(4, 2, timesteps=3), schedule="layer_by_layer")
+    spikes = np.ones((4, 3, 4), bool), [np.zeros((4, 3, 2), bool)]
+    cycles = predict(net, AcceleratorSpec((2,), 4, 4), *spikes)
+    assert np.diff(cycles.layers[0][1].ravel()).tolist() == [2, 2]
+    assert np.diff(cycles.results[:, -1])[1:].tolist() == [3 * (4 + 1) + 3 * 2] * 2
 
 
 def test_cycles_do_not_go_backwards_and_latency_is_positive():

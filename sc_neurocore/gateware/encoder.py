@@ -64,7 +64,9 @@ class SpikeEncoder(wiring.Component):
 
         row = Signal(index_shape(rows))
         round_ = Signal(index_shape(self._rounds), name="round")
-        issue, closes, ends = Signal(), Signal(), Signal()
+        issue = Signal()
+        closes = Signal()
+        ends = Signal()
         m.d.comb += [issue.eq(halves.can_drain & queue.room), queue.reserve.eq(issue),
                      closes.eq(row == rows - 1), ends.eq(closes & (round_ == self._rounds - 1)),
                      halves.drained.eq(issue & ends),

@@ -90,8 +90,8 @@ class Layer(wiring.Component):
         m.submodules.neurons = neurons = NeuronArray(self._network, self._index, self._lanes,
                                                      trace=self._trace)
         m.submodules.queue = queue = ReservedQueue(self.words.payload.shape(),
-                                                   self._spec.queue_depth(self._folds))
-        wiring.connect(m, queue.words, wiring.flipped(self.words))
+                                                   self._spec.queue_depth(self._network, self._index))
+        self._send(m, queue.words)
         events = self.events
         if self._folds > 1:
             m.submodules.replay = replay = Replay(self._layer.n_input, self._folds)
@@ -107,11 +107,17 @@ class Layer(wiring.Component):
         self._commit(m, neurons, queue, executed)
         return m
 
+    def _send(self, m: Module, words):
+        """Offer the words of the queue, which keeps the opposite of spikes: their sign bits."""
+        m.d.comb += [self.words.valid.eq(words.valid), words.ready.eq(self.words.ready),
+                     self.words.payload.eq(words.payload),
+                     self.words.payload.spikes.eq(~words.payload.spikes)]
+
     def _commit(self, m: Module, neurons: NeuronArray, queue: ReservedQueue, executed: Step):
         """Send what a fold fired."""
         word, commit = queue.word, neurons.commit
         last = executed.fold == self._folds - 1
-        m.d.comb += [word.spikes.eq(neurons.spikes), word.last.eq(last),
+        m.d.comb += [word.spikes.eq(~neurons.spikes), word.last.eq(last),
                      self.trace.valid.eq(commit), self.trace.timestep.eq(executed.timestep),
                      self.trace.fold.eq(executed.fold), self.trace.spikes.eq(neurons.spikes),
                      self.trace.membranes.eq(neurons.membranes)]

@@ -126,7 +126,8 @@ class NeuronArray(wiring.Component):
 
         layout = data.StructLayout({f"lane_{lane}": shape
                                     for lane, shape in enumerate(self._shapes)})
-        totals, current = Signal(layout, name="total"), Signal(layout, name="current")
+        totals = Signal(layout, name="total")
+        current = Signal(layout, name="current")
         loaded = self._load(m, totals)
         begins = {Region.INITIAL: self._rows(self._initial, unused=-1)[0]}
         if self._direct:

@@ -93,9 +93,11 @@ class Readout(wiring.Component):
         n_output, lanes, word = self._network.n_output, self._lanes, self.words.payload
         lane = Signal(index_shape(lanes))
         neuron = Signal(index_shape(n_output))
-        selects, is_last, summing = Signal(), Signal(), Signal()
-        count, spike, potential = before[lane], word.spikes.bit_select(lane, 1), Signal.like(
-            word.potentials[0], name="selected_potential")
+        selects = Signal()
+        is_last = Signal()
+        summing = Signal()
+        count, spike = before[lane], word.spikes.bit_select(lane, 1)
+        potential = Signal.like(word.potentials[0], name="selected_potential")
         m.d.comb += [is_last.eq(neuron == n_output - 1), potential.eq(word.potentials[lane]),
                      selects.eq(self.words.valid & word.final & may_select),
                      self.words.ready.eq(may_select & (

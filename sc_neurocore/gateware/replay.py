@@ -55,7 +55,9 @@ class Replay(wiring.Component):
         index = Signal(index_shape(self._n_input))
         fold = Signal(index_shape(self._folds))
         sent = self.replayed
-        taken, closes, fetch = Signal(), Signal(), Signal()
+        taken = Signal()
+        closes = Signal()
+        fetch = Signal()
         m.d.comb += [Value.cast(sent.payload).eq(read.data),
                      taken.eq(sent.valid & sent.ready),
                      closes.eq(taken & sent.payload.last),

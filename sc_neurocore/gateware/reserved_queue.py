@@ -74,7 +74,8 @@ class ReservedQueue(wiring.Component):
             shape=len(Value.cast(self.word)), depth=depth, init=[], attrs=NO_COLLISIONS)
         free = Signal(range(depth + 1), init=depth)
         # One bit more than an address takes, so that full and empty differ.
-        tail, head = Signal(range(2 * depth)), Signal(range(2 * depth))
+        tail = Signal(range(2 * depth))
+        head = Signal(range(2 * depth))
         fetch = Signal()
         write, read = words.write_port(), words.read_port()
         m.d.comb += [self.room.eq(free != 0),

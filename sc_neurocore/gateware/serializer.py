@@ -83,7 +83,8 @@ class Serializer(wiring.Component):
         if self._lanes <= GROUP:
             return spikes, Const(0, 1), self.words.valid, Const(1, 1)
         parts = [spikes[start:start + GROUP] for start in range(0, self._lanes, GROUP)]
-        pending, rest = Signal(len(parts)), Signal(len(parts))
+        pending = Signal(len(parts))
+        rest = Signal(len(parts))
         known = Signal()
         _, index = first_set(list(pending))
         chosen = Signal(range(len(parts)))

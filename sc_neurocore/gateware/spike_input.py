@@ -43,8 +43,11 @@ class SpikeInput(wiring.Component):
         m.submodules.queue = queue = ReservedQueue(self.words.payload.shape(), QUEUE_DEPTH)
         wiring.connect(m, queue.words, wiring.flipped(self.words))
 
-        row, timestep = Signal(index_shape(rows)), Signal(index_shape(timesteps))
-        commit, closes, matters = Signal(), Signal(), Signal()
+        row = Signal(index_shape(rows))
+        timestep = Signal(index_shape(timesteps))
+        commit = Signal()
+        closes = Signal()
+        matters = Signal()
         remainder = self._network.n_input - (rows - 1) * lanes
         spikes = Signal(lanes)
         word = queue.word

@@ -48,8 +48,9 @@ class WeightMemory(wiring.Component):
             init=self._rows(), attrs={"ram_style": self._kind})
         if self._kind == "logic":
             # The address waits, which is narrower than the row.
-            read, late, later = rows.read_port(domain="comb"), *(Signal.like(self.row, name=name)
-                                                                 for name in ("late", "later"))
+            read = rows.read_port(domain="comb")
+            late = Signal.like(self.row, name="late")
+            later = Signal.like(self.row, name="later")
             m.d.sync += [late.eq(self.row), later.eq(late)]
             m.d.comb += [read.addr.eq(later), Value.cast(self.weights).eq(read.data)]
         else:

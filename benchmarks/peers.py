@@ -27,6 +27,8 @@ FOLDER = Path("build/benchmarks/peers")
 ENVIRONMENT = Path("build/benchmarks/peers-venv")
 TIMESTEPS = (4, 8, 16, 32, 64)
 PARTS = ("accuracy", "speed", "probes")
+TITLES = {"spikingjelly": "SpikingJelly 2.0", "sinabs": "sinabs 3.1",
+          "sc-neurocore": "sc-neurocore 3.16"}
 CALIBRATION_IMAGES = 10000
 
 _SEEDS = {False: 5, True: 1}

@@ -149,15 +149,20 @@ def best_lines(lines: list[Line]) -> tuple[list[Line], str]:
     return best, "Best were: " + "; ".join(names) + "."
 
 
-def relu_table(case: Case, rows: list[dict[str, Any]]) -> str:
+def our_lines(case: Case) -> list[Line]:
+    """All of ours."""
+    lines = []
+    for titles, accuracy in relu_rows(case).items():
+        lines.append(Line(("**ours**", *titles), {T: accuracy(T) for T in TIMESTEPS}))
+        print(case.name, lines[-1].text(0.0), flush=True)
+    return lines
+
+
+def relu_table(case: Case, theirs: list[Line], ours: list[Line]) -> str:
     """Points lost at each T by all methods; the README has the best ones of the peers, and ours."""
     ann = case.right(case.ann())
     head = ["| | weights | method | input | " + " | ".join(f"T = {T}" for T in TIMESTEPS) + " |",
             "|---" * (4 + len(TIMESTEPS)) + "|"]
-    theirs, ours = peer_lines(rows), []
-    for titles, accuracy in relu_rows(case).items():
-        ours.append(Line(("**ours**", *titles), {T: accuracy(T) for T in TIMESTEPS}))
-        print(ours[-1].text(ann), flush=True)
     if theirs:
         best, names = best_lines(theirs)
         shown = [line for line in ours if line.titles[1:3] in IN_README]
@@ -219,8 +224,8 @@ def main(mnist: Path, fashion: Path, output: Path, fresh: bool, without_peers: b
     relu = [name for name in RELU if name in cases]
     if relu and not without_peers:
         rows = peers.run_peers(relu, data, ["accuracy"], fresh)["accuracy"]
-    parts = [relu_table(cases[name], [row for row in rows if row["network"] == name])
-             for name in relu]
+    parts = [relu_table(cases[name], peer_lines([row for row in rows if row["network"] == name]),
+                        our_lines(cases[name])) for name in relu]
     qcfs = [qcfs_row(cases[name]) for name in QCFS if name in cases]
     if qcfs:
         parts.append("\n".join([QCFS_HEAD, *qcfs]))

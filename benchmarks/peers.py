@@ -111,7 +111,8 @@ def _describe(name: str, data: Mapping[str, Dataset], folder: Path) -> dict[str,
     recipe = models.RECIPES[name]
     models.trained(name, data)
     return {"widths": recipe.widths, "channels": recipe.channels, "T": recipe.T,
-            "timesteps": TIMESTEPS, "seeds": _SEEDS[bool(recipe.channels)],
+            "timesteps": TIMESTEPS[:4] if recipe.channels else TIMESTEPS,
+            "seeds": _SEEDS[bool(recipe.channels)],
             "weights": str((models.FOLDER / f"{name}.safetensors").absolute()),
             "data": str(_written(recipe.data, data[recipe.data], folder))}
 

@@ -148,7 +148,8 @@ class _Writer:
                       bias.reshape(len(kernel), one.positions))
         if (by_channel != by_channel[:, :1]).any():
             raise ValueError(f"biases[{layer}] must be the same all over a channel, as a "
-                             "convolution of NIR has one for each")
+                             "convolution of NIR has one for each; calibrate() with dither=False "
+                             "makes it so")
         common = {"groups": one.groups, "bias": by_channel[:, 0]}
         if len(shape) == 2 and shape == _row(one):
             node = self._nir.Conv1d(

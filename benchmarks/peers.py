@@ -91,7 +91,7 @@ def run_peers(names: Sequence[str], data: Mapping[str, Dataset], parts: Sequence
     jobs = [("accuracy", f"accuracy-{name}", {"name": name, **network})
             for name, network in networks.items()]
     jobs += [("speed", "speed", {"network": networks.get("fashion_mlp"), "batch": 1000,
-                                 "timesteps": 32, "rounds": 11}),
+                                 "timesteps": 32, "rounds": 5}),
              ("probes", "probes", {})]
     result: dict[str, Any] = {"environment": {}, "ann": {}, "accuracy": []}
     for part, title, job in jobs:

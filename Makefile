@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint verilog check-verilog regress benchmarks clean
+.PHONY: help setup demo test lint verilog check-verilog regress benchmarks benchmark-data clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate and report, on real data"
@@ -42,10 +42,21 @@ verilog: $(READY)
 check-verilog: $(READY)
 	$(BIN)/python hdl/generate.py --check
 
-benchmarks: $(READY)
+benchmarks: benchmark-data $(READY)
 	$(BIN)/python benchmarks/mnist.py --data-dir '$(MNIST)'
 	$(BIN)/python benchmarks/conversion.py --mnist '$(MNIST)' --fashion '$(FASHION)'
 	$(BIN)/python benchmarks/speed.py --fashion '$(FASHION)'
+	$(BIN)/python benchmarks/readme.py
+
+benchmark-data:
+	@test -d '$(MNIST)' && test -d '$(FASHION)' || { printf '%s\n' \
+	  'make benchmarks needs two folders of IDX files (train-images-idx3-ubyte and its three' \
+	  'companions, perhaps .gz), not MNIST="$(MNIST)" and FASHION="$(FASHION)":' \
+	  '  make benchmarks MNIST=data/mnist FASHION=data/fashion' \
+	  'To fetch them: sc-neurocore download mnist --output data/mnist' \
+	  '               sc-neurocore download fashion-mnist --output data/fashion' \
+	  'Debian has Fashion-MNIST in the package dataset-fashion-mnist, which puts it into' \
+	  '/usr/share/datasets/fashion-mnist.' >&2; exit 1; }
 
 regress: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS)

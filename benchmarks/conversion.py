@@ -15,6 +15,7 @@ import click
 import models
 import numpy as np
 import peers
+import readme
 import torch
 from torch import nn
 
@@ -29,6 +30,9 @@ TIMESTEPS = (4, 8, 16, 32)
 RELU = ("fashion_mlp", "fashion_cnn", "mnist_mlp")
 QCFS = ("fashion_qcfs_t8", "fashion_qcfs_t4", "fashion_cnn_qcfs_t8", "mnist_qcfs_t4")
 SEEDS = range(1, 6)
+IN_README = (("float", "calibrate"), ("8-bit", "calibrate"))
+"""Weights and methods of ours that the README has; the file has all."""
+
 BALANCING_IMAGES, CALIBRATION_IMAGES = 10000, 20000
 
 
@@ -98,35 +102,75 @@ def relu_rows(case: Case) -> dict[tuple[str, str, str], Callable[[int], float]]:
         ("4-bit", "calibrate", "direct"): integers("direct", 4, "direct"),
         ("8-bit", "calibrate", "low_discrepancy"):
             integers("low_discrepancy", 8, "low_discrepancy"),
-        ("8-bit", "calibrate", "lfsr, 5 seeds"): integers("poisson", 8, "lfsr"),
-        ("4-bit", "calibrate", "lfsr, 5 seeds"): integers("poisson", 4, "lfsr"),
+        ("8-bit", "calibrate", "lfsr"): integers("poisson", 8, "lfsr"),
+        ("4-bit", "calibrate", "lfsr"): integers("poisson", 4, "lfsr"),
     }
 
 
-def relu_table(case: Case, rows: list[dict[str, Any]]) -> str:
-    """Points lost at each T: each peer's best method of one spike a timestep, and all of ours."""
+@dataclass(frozen=True)
+class Line:
+    """A row of a table: who, weights, method and input, and the accuracy by T."""
+
+    titles: tuple[str, str, str, str]
+    right: Mapping[int, float]
+
+    def text(self, ann: float) -> str:
+        """Markdown: points more or less than the ANN."""
+        cells = [f"{100 * (self.right[T] - ann):+.2f}" if T in self.right else ""
+                 for T in TIMESTEPS]
+        return f"| {' | '.join([*self.titles, *cells])} |"
+
+
+def peer_lines(rows: list[dict[str, Any]]) -> list[Line]:
+    """All of the peers' methods of one spike a timestep."""
+    found: dict[tuple[str, str, str, str], dict[int, float]] = {}
+    for row in rows:
+        if not row["graded"]:
+            titles = (peers.TITLES[row["peer"]], "float", row["method"], row["input"])
+            found.setdefault(titles, {})[row["T"]] = row["accuracy"]
+    return [Line(titles, right) for titles, right in found.items()]
+
+
+def best_lines(lines: list[Line]) -> tuple[list[Line], str]:
+    """Of each peer and input the best method at each T, and a sentence that says which."""
+    best, names = [], []
+    for who, coding in dict.fromkeys((line.titles[0], line.titles[3]) for line in lines):
+        candidates = [line for line in lines if (line.titles[0], line.titles[3]) == (who, coding)]
+        chosen = {T: max((line for line in candidates if T in line.right),
+                         key=lambda line, T=T: line.right[T])
+                  for T in TIMESTEPS if any(T in line.right for line in candidates)}
+        best.append(Line((who, "float", "best at each T", coding),
+                         {T: line.right[T] for T, line in chosen.items()}))
+        methods: dict[str, list[str]] = {}
+        for T, line in chosen.items():
+            methods.setdefault(line.titles[2], []).append(str(T))
+        names.append(f"{who}, {coding}: " + ", ".join(
+            f"{method} (T = {', '.join(at)})" for method, at in methods.items()))
+    return best, "Best were: " + "; ".join(names) + "."
+
+
+def our_lines(case: Case) -> list[Line]:
+    """All of ours."""
+    lines = []
+    for titles, accuracy in relu_rows(case).items():
+        lines.append(Line(("**ours**", *titles), {T: accuracy(T) for T in TIMESTEPS}))
+        print(case.name, lines[-1].text(0.0), flush=True)
+    return lines
+
+
+def relu_table(case: Case, theirs: list[Line], ours: list[Line]) -> str:
+    """Points lost at each T by all methods; the README has the best ones of the peers, and ours."""
     ann = case.right(case.ann())
-    lines = [f"**{case.name}**, ANN {ann:.2%}", "",
-             "| | weights | method | input | " + " | ".join(f"T = {T}" for T in TIMESTEPS) + " |",
-             "|---" * (4 + len(TIMESTEPS)) + "|"]
-
-    def line(who: str, weights: str, method: str, coding: str, right: Mapping[int, float]) -> None:
-        cells = [f"{100 * (right[T] - ann):+.2f}" if T in right else "" for T in TIMESTEPS]
-        lines.append("| " + " | ".join([who, weights, method, coding, *cells]) + " |")
-        print(lines[-1], flush=True)
-
-    for who in dict.fromkeys(row["peer"] for row in rows):
-        methods: dict[tuple[str, str], dict[int, float]] = {}
-        for row in rows:
-            if row["peer"] == who and not row["graded"]:
-                methods.setdefault((row["method"], row["input"]), {})[row["T"]] = row["accuracy"]
-        for coding in dict.fromkeys(coding for _, coding in methods):
-            best = max((kind for kind in methods if kind[1] == coding),
-                       key=lambda kind: methods[kind].get(8, 0.0))
-            line(who, "float", best[0], coding, methods[best])
-    for (weights, method, coding), accuracy in relu_rows(case).items():
-        line("ours", weights, method, coding, {T: accuracy(T) for T in TIMESTEPS})
-    return "\n".join(lines)
+    head = ["| | weights | method | input | " + " | ".join(f"T = {T}" for T in TIMESTEPS) + " |",
+            "|---" * (4 + len(TIMESTEPS)) + "|"]
+    if theirs:
+        best, names = best_lines(theirs)
+        shown = [line for line in ours if line.titles[1:3] in IN_README]
+        readme.write(case.name, "\n".join([
+            f"{models.TITLES[case.name]}, ReLU, trained network {ann:.2%}:", "", *head,
+            *(line.text(ann) for line in best + shown), "", names]))
+    return "\n".join([f"**{case.name}**, ANN {ann:.2%}", "", *head,
+                      *(line.text(ann) for line in theirs + ours)])
 
 
 def qcfs_row(case: Case) -> str:
@@ -137,7 +181,7 @@ def qcfs_row(case: Case) -> str:
     tuned_model = tuned(case, 4)
     four = convert(tuned_model, case.train(100), schedule="layer_by_layer")
     pipelined = replace(snn, schedule="pipelined")
-    cells = [case.name, str(snn.T), f"{case.right(classes):.2%}",
+    cells = [models.TITLES[case.name], str(snn.T), f"{case.right(classes):.2%}",
              f"{np.count_nonzero(spiking == classes)} of {len(classes)}",
              *(f"{in_integers(case, one, width, encoder):.2%}" for one, width, encoder in (
                  (snn, 8, "direct"), (snn, 4, "direct"), (four, 4, "direct"),
@@ -180,11 +224,13 @@ def main(mnist: Path, fashion: Path, output: Path, fresh: bool, without_peers: b
     relu = [name for name in RELU if name in cases]
     if relu and not without_peers:
         rows = peers.run_peers(relu, data, ["accuracy"], fresh)["accuracy"]
-    parts = [relu_table(cases[name], [row for row in rows if row["network"] == name])
-             for name in relu]
+    parts = [relu_table(cases[name], peer_lines([row for row in rows if row["network"] == name]),
+                        our_lines(cases[name])) for name in relu]
     qcfs = [qcfs_row(cases[name]) for name in QCFS if name in cases]
     if qcfs:
         parts.append("\n".join([QCFS_HEAD, *qcfs]))
+        if len(qcfs) == len(QCFS):
+            readme.write("qcfs", parts[-1])
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"\n{output}")

@@ -84,6 +84,13 @@ RECIPES: dict[str, Recipe] = {
 }
 """The networks by name, those that others start from first."""
 
+TITLES = {
+    "fashion_mlp": "Fashion-MNIST, 784-256-128-10", "mnist_mlp": "MNIST, 784-128-10",
+    "fashion_cnn": "Fashion-MNIST, CNN", "fashion_qcfs_t8": "Fashion-MNIST, 784-256-128-10",
+    "fashion_qcfs_t4": "Fashion-MNIST, 784-256-128-10", "fashion_cnn_qcfs_t8": "Fashion-MNIST, CNN",
+    "mnist_qcfs_t4": "MNIST, 784-128-10"}
+"""What the README calls them."""
+
 
 def untrained(recipe: Recipe) -> nn.Sequential:
     """Make the network with weights as torch draws them, QCFS thresholds 1."""

@@ -27,6 +27,8 @@ FOLDER = Path("build/benchmarks/peers")
 ENVIRONMENT = Path("build/benchmarks/peers-venv")
 TIMESTEPS = (4, 8, 16, 32, 64)
 PARTS = ("accuracy", "speed", "probes")
+TITLES = {"spikingjelly": "SpikingJelly 2.0", "sinabs": "sinabs 3.1",
+          "sc-neurocore": "sc-neurocore 3.16"}
 CALIBRATION_IMAGES = 10000
 
 _SEEDS = {False: 5, True: 1}
@@ -89,7 +91,7 @@ def run_peers(names: Sequence[str], data: Mapping[str, Dataset], parts: Sequence
     jobs = [("accuracy", f"accuracy-{name}", {"name": name, **network})
             for name, network in networks.items()]
     jobs += [("speed", "speed", {"network": networks.get("fashion_mlp"), "batch": 1000,
-                                 "timesteps": 32, "rounds": 11}),
+                                 "timesteps": 32, "rounds": 5}),
              ("probes", "probes", {})]
     result: dict[str, Any] = {"environment": {}, "ann": {}, "accuracy": []}
     for part, title, job in jobs:
@@ -109,7 +111,8 @@ def _describe(name: str, data: Mapping[str, Dataset], folder: Path) -> dict[str,
     recipe = models.RECIPES[name]
     models.trained(name, data)
     return {"widths": recipe.widths, "channels": recipe.channels, "T": recipe.T,
-            "timesteps": TIMESTEPS, "seeds": _SEEDS[bool(recipe.channels)],
+            "timesteps": TIMESTEPS[:4] if recipe.channels else TIMESTEPS,
+            "seeds": _SEEDS[bool(recipe.channels)],
             "weights": str((models.FOLDER / f"{name}.safetensors").absolute()),
             "data": str(_written(recipe.data, data[recipe.data], folder))}
 

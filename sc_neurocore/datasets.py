@@ -4,7 +4,7 @@ import gzip
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -23,6 +23,7 @@ MAXIMUM_VALUES = 2**30
 """Values that an array of a file may have; some 20 times MNIST, and 8 GB as float64."""
 
 _CHUNK_BYTES = 2**20
+_NUMPY = (".npz", ".npy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +42,12 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images, (n, n_input) float64 in [0, 1], with (n,) int64 labels if they have some."""
+    """Images, (n, n_input) float64 in [0, 1], with (n,) int64 labels if they have some.
 
-    images: FloatArray
+    Spike trains are (n, timesteps, n_input) bools.
+    """
+
+    images: npt.NDArray[Any]
     labels: IntegerArray | None
     name: str
 
@@ -104,7 +108,8 @@ def idx_images(folder: Path, *, train: bool, limit: int | None = None) -> Images
                   folder.name)
 
 
-def load_images(source: str, *, train: bool = False, limit: int | None = None) -> Images:
+def load_images(source: str, *, train: bool = False, limit: int | None = None,
+                spikes: bool = False) -> Images:
     """Load the images that a command line calls ``source``.
 
     Parameters
@@ -116,6 +121,8 @@ def load_images(source: str, *, train: bool = False, limit: int | None = None) -
         Of ``digits`` and IDX files take the training images, by default those held back.
     limit : int, optional
         Take the first of them only.
+    spikes : bool
+        The images are spike trains, which only a file has: (n, timesteps, n_input) of 0 and 1.
 
     Raises
     ------
@@ -124,6 +131,9 @@ def load_images(source: str, *, train: bool = False, limit: int | None = None) -
     ValueError
         If something is wrong with it; the message names it.
     """
+    if spikes and not source.endswith(_NUMPY):
+        raise ValueError("Data for the encoder events must be an .npz or .npy file of spikes, "
+                         f"(n, timesteps, n_input), not {source!r}")
     if source == "digits":
         data = digits()
         images, labels = ((data.train_images, data.train_labels) if train
@@ -132,10 +142,10 @@ def load_images(source: str, *, train: bool = False, limit: int | None = None) -
     path = Path(source)
     if path.is_dir():
         return idx_images(path, train=train, limit=limit)
-    if path.suffix not in (".npz", ".npy"):
+    if path.suffix not in _NUMPY:
         raise ValueError(f"Data must be digits, a folder of IDX files, or an .npz or .npy file, "
                          f"not {source!r}")
-    return _numpy_images(path, limit)
+    return _numpy_images(path, limit, _checked_spikes if spikes else _checked_images)
 
 
 def _idx_array(folder: Path, name: str, ndim: int) -> npt.NDArray[np.uint8]:
@@ -188,7 +198,8 @@ def _named_errors(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _numpy_images(path: Path, limit: int | None) -> Images:
+def _numpy_images(path: Path, limit: int | None,
+                  checked: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Images:
     with _named_errors(path), path.open("rb") as file:
         if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
             raise ValueError("file must be one that numpy.save or numpy.savez wrote")
@@ -202,7 +213,7 @@ def _numpy_images(path: Path, limit: int | None) -> Images:
         if "images" not in arrays:
             raise ValueError("file must have an array called images")
         labels = arrays.get("labels")
-        return Images(_checked_images(arrays["images"])[:limit],
+        return Images(checked(arrays["images"])[:limit],
                       None if labels is None else _checked_labels(labels, arrays["images"])[:limit],
                       path.name)
 
@@ -221,6 +232,20 @@ def _checked_images(array: npt.NDArray[Any]) -> FloatArray:
         raise ValueError(f"images must be in [0, 1], but image {image}, input {pixel} "
                          f"is {flat[image, pixel]:g}{hint}")
     return flat
+
+
+def _checked_spikes(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"spikes must be numbers, not {array.dtype}")
+    if array.ndim != 3 or array.size == 0:
+        raise ValueError(f"spikes must have shape (n, timesteps, n_input), all at least 1, "
+                         f"not {array.shape}")
+    wrong = np.argwhere((array != 0) & (array != 1))
+    if len(wrong):
+        image, timestep, neuron = wrong[0].tolist()
+        raise ValueError(f"spikes must be 0 or 1, but image {image}, timestep {timestep}, "
+                         f"input {neuron} is {array[image, timestep, neuron]:g}")
+    return array.astype(bool)
 
 
 def _checked_labels(array: npt.NDArray[Any], images: npt.NDArray[Any]) -> IntegerArray:

@@ -7,7 +7,7 @@ from torch import nn
 
 from sc_neurocore.conversion import QCFSActivation, calibrate, convert
 from sc_neurocore.conversion.ann import Activation, AnnLayer
-from sc_neurocore.conversion.calibration import best_scales, corrected
+from sc_neurocore.conversion.calibration import RIDGES, best_scales, corrected
 from sc_neurocore.conversion.loading import classify
 from sc_neurocore.conversion.training import train_mlp
 from sc_neurocore.datasets import digits
@@ -107,6 +107,41 @@ def test_a_correction_undoes_what_is_linear():
     kept = corrected(AnnLayer("x", (2, 4, 4), (grouped,), (Source(INPUT),), None, None),
                      [random.random((50, 72))], random.random((50, 32)), ridge=0.0)
     assert np.array_equal(kept.synapses[0].kernel, grouped.kernel)
+
+
+def test_the_penalty_is_the_one_that_suits_images_held_back():
+    """With fewer images than weights, a correction that fits them all is noise."""
+    random = np.random.default_rng(2)
+    layer = AnnLayer("x", (3,), (Dense(random.normal(size=(3, 60))),), (Source(INPUT),), None, None)
+    inputs, others = random.random((50, 60)), random.random((500, 60))
+
+    def missed(ridge):
+        noise = np.random.default_rng(3).normal(0, 0.5, (50, 3))
+        given = inputs @ layer.synapses[0].weights.T
+        fitted = corrected(layer, [inputs], given + noise, ridge)
+        return np.square(others @ (fitted.synapses[0].weights - layer.synapses[0].weights).T
+                         + fitted.bias).mean()
+
+    assert missed(None) == missed(max(RIDGES)) < 0.5 * missed(min(RIDGES))
+
+
+def test_neighbours_begin_at_different_places():
+    """Of a gray area four neurons say more than one: two timesteps, and more than three levels."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(),
+                          nn.Linear(4, 2))
+    nn.init.constant_(model[0].weight, 1.0)
+    nn.init.zeros_(model[0].bias)
+    images = np.repeat(np.linspace(0, 1, 41), 16).reshape(41, 1, 4, 4)
+    levels = {}
+    for dither in (True, False):
+        counts = calibrate(model, images, 2, dither=dither).activity(images, 0, "direct").counts[0]
+        levels[dither] = len(np.unique(counts.reshape(41, 2, 2, 2, 2).sum(axis=(2, 4))))
+    assert levels[False] == 3
+    assert levels[True] > 5
+    sequences = nn.Sequential(nn.Conv1d(1, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    bias = calibrate(sequences, images.reshape(41, 1, 16), 2).biases[0]
+    assert np.allclose(np.diff(bias), np.tile([0.25, -0.25], 8)[:15])
 
 
 @pytest.mark.parametrize("schedule", ["pipelined", "layer_by_layer"])

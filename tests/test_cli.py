@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from sc_neurocore import __version__, cli, verilog
+from sc_neurocore import __version__, cli, golden, verilog
 from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.storage import load_network, load_snn
 
@@ -135,6 +135,23 @@ def test_convert_takes_the_methods(folder, capfd):
         capfd, "convert", "cli_models:make", "--calibrate", "direct", *OUT)
 
 
+def test_calibrate_refuses_the_options_of_scales(folder, capfd):
+    arguments = ["convert", "cli_models:make", "--weights", "weights.safetensors",
+                 "--calibration", "data.npz", "--calibrate", "direct"]
+    for option in ("--scale", "max"), ("--percentile", 99):
+        assert f"{option[0]} can't be given with --calibrate" in fails(
+            capfd, *arguments, *option, *OUT)
+    assert "--percentile is for --scale percentile, not for mse" in fails(
+        capfd, *arguments[:6], "--scale", "mse", "--percentile", 99, *OUT)
+    scales = {}
+    for option in ([], ["--per-channel"], ["--per-layer"]):
+        succeeds(capfd, *arguments, *option, "--output", "calibrated.safetensors")
+        scales["".join(option)] = load_snn("calibrated.safetensors").scales[0]
+    assert np.array_equal(scales[""], scales["--per-channel"])
+    assert len(np.unique(scales["--per-channel"])) > 1
+    assert len(np.unique(scales["--per-layer"])) == 1
+
+
 def test_convert_takes_onnx(folder, capfd):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
@@ -214,6 +231,41 @@ def test_simulate_says_how_it_ran(folder, capfd):
                        "--exit-margin", 1e9)
     assert code == 0
     assert "exit at a margin of 1e+09 thresholds: 6.00 timesteps" in out
+
+
+def test_early_exit_honours_seeds_and_engine(folder, capfd):
+    arguments = ["simulate", "network.safetensors", "--data", "data.npz", "--exit-margin", 1]
+    found = [succeeds(capfd, *arguments, "--seed", seed)["exit"] for seed in (1, 2, 3)]
+    several = succeeds(capfd, *arguments, "--seeds", 3)["exit"]
+    for name in ("mean_timesteps", "accuracy"):
+        assert several[name] == pytest.approx(np.mean([one[name] for one in found]))
+    assert several != found[0]
+    on_device = succeeds(capfd, *arguments, "--seeds", 3, "--device", "cpu")
+    assert (on_device["engine"], on_device["exit"]) == ("products", several)
+
+
+def test_events_come_from_a_file_of_spikes(folder, capfd):
+    succeeds(capfd, "quantize", "snn.safetensors", "--encoder", "events",
+             "--output", "events.safetensors")
+    network, spikes = load_network("events.safetensors"), np.zeros((12, 6, 6), dtype=np.uint8)
+    spikes[:] = np.random.default_rng(0).random(spikes.shape) < 0.4
+    np.savez("spikes.npz", images=spikes, labels=np.arange(12) % 3)
+    measured = succeeds(capfd, "simulate", "events.safetensors", "--data", "spikes.npz",
+                        "--exit-margin", 1e9, "--output", "results.npz")
+    expected = golden.run(network, spikes)
+    with np.load("results.npz") as results:
+        assert np.array_equal(results["counts"], expected.counts)
+    assert measured["accuracy"] == measured["exit"]["accuracy"]
+    explained = ["report", "cli_models:make", "snn.safetensors", "--weights",
+                 "weights.safetensors", "--data", "spikes.npz"]
+    for option in (["--network", "events.safetensors"], ["--encoder", "events"]):
+        found = succeeds(capfd, *explained, *option)
+        assert (found["encoder"], found["images"]) == ("events", 12)
+    assert "spikes must have shape (n, timesteps, n_input)" in fails(
+        capfd, "simulate", "events.safetensors", "--data", "data.npz")
+    np.save("short.npy", spikes[:, :5])
+    assert "must have shape (6, 6) or (batch, 6, 6), not (1, 5, 6)" in fails(
+        capfd, "simulate", "events.safetensors", "--data", "short.npy")
 
 
 def test_quantize_takes_the_encoder(folder, capfd):

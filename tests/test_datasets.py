@@ -121,6 +121,34 @@ def test_numpy_files(tmp_path):
     assert loaded.labels.tolist() == [7]
 
 
+def test_spikes_keep_their_timesteps(tmp_path):
+    spikes = np.random.default_rng(0).random((5, 4, 3)) < 0.5
+    path = str(tmp_path / "a.npz")
+    np.savez(path, images=spikes.astype(np.float32), labels=np.arange(5))
+    loaded = load_images(path, limit=2, spikes=True)
+    assert loaded.images.dtype == bool
+    assert np.array_equal(loaded.images, spikes[:2])
+    assert loaded.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("images", "message"), [
+    (np.zeros((2, 3)), r"must have shape \(n, timesteps, n_input\), all at least 1, not \(2, 3\)"),
+    (np.array([[[0, 1], [2, 0]]]), "must be 0 or 1, but image 0, timestep 1, input 0 is 2"),
+    (np.full((1, 1, 1), np.nan), "must be 0 or 1, but .* is nan"),
+    (np.array([[["a"]]]), "must be numbers"),
+])
+def test_what_are_no_spikes_is_refused(tmp_path, images, message):
+    path = tmp_path / "a.npy"
+    np.save(path, images)
+    with pytest.raises(ValueError, match=rf"a\.npy: spikes {message}"):
+        load_images(str(path), spikes=True)
+
+
+def test_spikes_come_from_a_file():
+    with pytest.raises(ValueError, match=r"must be an \.npz or \.npy file of spikes, .* 'digits'"):
+        load_images("digits", spikes=True)
+
+
 @pytest.mark.parametrize(("arrays", "message"), [
     ({"pictures": np.zeros((2, 3))}, "must have an array called images"),
     ({"images": np.full((2, 3), 1.5)}, r"must be in \[0, 1\], but image 0, input 0 is 1.5"),

@@ -1,6 +1,7 @@
 """NIR graphs become the networks that they describe, or are refused with the reason."""
 
 import gzip
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,6 +88,18 @@ def test_networks_come_back_as_they_went(tmp_path, make, seed):
     images = rng.random((4, snn.shape[0]))
     assert np.array_equal(loaded.run(images, seed=1), snn.run(images, seed=1))
     assert_same(from_nir(nir.read(tmp_path / "a.nir", type_check=False)), snn)
+
+
+def test_scales_come_back_with_the_layers_that_they_are_of(tmp_path):
+    rng = np.random.default_rng(0)
+    snn = replace(residual(rng, lambda *shape: rng.normal(size=shape)),
+                  scales=[2.0, 0.5, rng.random(24) + 0.1, 3.0])
+    save_nir(snn, tmp_path / "a.nir")
+    for found in (load_nir(tmp_path / "a.nir"), from_nir(to_nir(snn))):
+        assert all(map(np.array_equal, found.scales, snn.scales))
+    graph = to_nir(snn)
+    del graph.metadata["sc_neurocore"]["scales"]["layer2"]
+    assert from_nir(graph).scales is None
 
 
 # What other frameworks write: data/make_nir.py

@@ -137,6 +137,19 @@ def test_so_do_those_of_the_newer_exporter(tmp_path, name):
     check_same(tmp_path / "a.onnx", images, model)
 
 
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
+@pytest.mark.parametrize("T", [1, 4, 8])
+def test_qcfs_whose_factors_of_1_are_folded_away_is_recognized(tmp_path, T):
+    pytest.importorskip("onnxscript")
+    model = trained(nn.Sequential(nn.Linear(4, 6), QCFSActivation(T, 1.0), nn.Linear(6, 3)))
+    images = images_of((4,))
+    torch.onnx.export(model, (images,), tmp_path / "a.onnx", dynamo=True, verbose=False)
+    loaded = load_onnx(tmp_path / "a.onnx")
+    assert isinstance(loaded[1], QCFSActivation)
+    assert (loaded[1].T, loaded[1].theta.item()) == (T, 1.0)
+    check_same(tmp_path / "a.onnx", images, model)
+
+
 @pytest.mark.parametrize("opset", [9, 11, 13, 17])
 @pytest.mark.parametrize("name", ["convolutions", "perceptron with batch norm and without bias"])
 def test_so_do_those_of_older_opsets(tmp_path, name, opset):
@@ -204,9 +217,9 @@ def test_conversion_takes_what_was_loaded(tmp_path):
 class AuthorsQCFS(nn.Module):
     """As Bu et al. 2022 wrote it in two repositories."""
 
-    def __init__(self, clamp_first):
+    def __init__(self, clamp_first, theta=2.5):
         super().__init__()
-        self.thresh, self.clamp_first = nn.Parameter(torch.tensor([2.5])), clamp_first
+        self.thresh, self.clamp_first = nn.Parameter(torch.tensor([theta])), clamp_first
 
     def forward(self, x):
         x = x / self.thresh
@@ -215,12 +228,18 @@ class AuthorsQCFS(nn.Module):
         return torch.clamp(torch.floor(x * 8 + 0.5) / 8, 0, 1) * self.thresh
 
 
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
+@pytest.mark.parametrize("theta", [2.5, 1.0])
+@pytest.mark.parametrize("newer", [True, False])
 @pytest.mark.parametrize("clamp_first", [True, False])
-def test_qcfs_of_its_authors_is_recognized(tmp_path, clamp_first):
-    model = nn.Sequential(nn.Linear(4, 6), AuthorsQCFS(clamp_first)).eval()
-    loaded = load_onnx(export(model, images_of((4,)), tmp_path / "a.onnx"))
+def test_qcfs_of_its_authors_is_recognized(tmp_path, clamp_first, newer, theta):
+    if newer:
+        pytest.importorskip("onnxscript")
+    model = nn.Sequential(nn.Linear(4, 6), AuthorsQCFS(clamp_first, theta)).eval()
+    torch.onnx.export(model, (images_of((4,)),), tmp_path / "a.onnx", dynamo=newer, verbose=False)
+    loaded = load_onnx(tmp_path / "a.onnx")
     assert isinstance(loaded[1], QCFSActivation)
-    assert (loaded[1].T, loaded[1].theta.item()) == (8, 2.5)
+    assert (loaded[1].T, loaded[1].theta.item()) == (8, theta)
     check_same(tmp_path / "a.onnx", images_of((4,)), model)
 
 

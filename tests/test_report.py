@@ -8,7 +8,7 @@ import pytest
 from torch import manual_seed, nn
 
 from sc_neurocore import golden
-from sc_neurocore.conversion import ConvertedSNN
+from sc_neurocore.conversion import ConvertedSNN, calibrate, convert
 from sc_neurocore.conversion.ann import Activation, AnnGraph, AnnLayer
 from sc_neurocore.conversion.ann_to_snn import scaled_network
 from sc_neurocore.conversion.graph import trace
@@ -85,6 +85,19 @@ def test_time_quantization(fraction, remedy):
     answer = report(graph, spiking(graph, T=2, fraction=fraction), grid(8), encoder="direct")
     assert only(answer, "time_quantization", {0, 1})
     assert answer.suggestions[0].endswith(f"time quantization; try {remedy}")
+
+
+def test_who_has_calibrated_is_not_told_to():
+    manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(),
+                          nn.Linear(20, 5))
+    images = np.random.default_rng(0).random((200, 12))
+    converted = convert(model, images, 2, per_channel=True, initial_membrane_fraction=0.5)
+    found = {name: report(model, snn, images, encoder="direct").suggestions
+             for name, snn in (("convert", converted), ("calibrate", calibrate(model, images, 2)))}
+    assert "calibrate()" in " ".join(found["convert"])
+    assert found["calibrate"]
+    assert not any(hint in " ".join(found["calibrate"]) for hint in ("calibrate()", "convert()"))
 
 
 def test_unevenness():

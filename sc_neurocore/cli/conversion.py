@@ -27,11 +27,13 @@ DEFAULT_MEMBRANE = "[default: 0.5 for QCFS and --calibrate, otherwise 0]"
 @model_options
 @click.option("--calibration", metavar="DATA", help=f"Training images: {DATA}")
 @click.option("--timesteps", type=int, help="Timesteps an image.  [default: the model's, or 16]")
-@click.option("--scale", type=click.Choice(["percentile", "max", "mse"]), default="percentile",
-              show_default=True, help="Of the activations, what a layer's scale is taken from.")
-@click.option("--percentile", type=float, default=99.9, show_default=True,
-              help="For --scale percentile.")
-@click.option("--per-channel", is_flag=True, help="A scale for each channel, not for each layer.")
+@click.option("--scale", type=click.Choice(["percentile", "max", "mse"]),
+              help="Of the activations, what a layer's scale is taken from.  "
+                   "[default: percentile]")
+@click.option("--percentile", type=float, help="For --scale percentile.  [default: 99.9]")
+@click.option("--per-channel/--per-layer", default=None,
+              help="A scale for each channel, or one a layer.  [default: --per-layer, but with "
+                   "--calibrate --per-channel]")
 @click.option("--calibrate", type=click.Choice(["direct", "poisson", "low_discrepancy"]),
               help="Fit weights, biases and scales to the timesteps and to input that is coded so, "
                    "in place of --scale; poisson stands for lfsr.")
@@ -42,7 +44,7 @@ DEFAULT_MEMBRANE = "[default: 0.5 for QCFS and --calibrate, otherwise 0]"
 @click.option("--output", type=OUTPUT, required=True, help="Float network, .safetensors.")
 def convert(model: str, weights: Path | None, input_shape: int | tuple[int, ...] | None,
             calibration: str | None, output: Path, calibrate: str | None, timesteps: int | None,
-            **options: Any) -> Outcome:
+            initial_membrane: float | None, **options: Any) -> Outcome:
     """Convert a trained model to a spiking network.
 
     MODEL is a file .onnx, or package.module:factory, a function or class that makes a torch model
@@ -56,6 +58,7 @@ def convert(model: str, weights: Path | None, input_shape: int | tuple[int, ...]
         network = load_model(model, weights)
         images = None if calibration is None else load_images(calibration, train=True).images
         snn = converted(network, images, calibrate, T=timesteps,
+                        initial_membrane_fraction=initial_membrane,
                         input_shape=input_shape_of(input_shape), **options)
         save_snn(snn, part)
     if weights is None and not model.endswith(".onnx"):
@@ -68,20 +71,23 @@ def convert(model: str, weights: Path | None, input_shape: int | tuple[int, ...]
                    f"{snn}, written to {output}")
 
 
-def converted(network: Any, images: Any, encoder: str | None, *, scale: str, percentile: float,
-              per_channel: bool, initial_membrane: float | None, **options: Any) -> "ConvertedSNN":
-    """Convert a model, or calibrate it for an encoder if there is one."""
+def converted(network: Any, images: Any, encoder: str | None, *, scale: str | None,
+              percentile: float | None, **options: Any) -> "ConvertedSNN":
+    """Convert a model, or calibrate it for an encoder if there is one; None is the default."""
     from ..conversion import calibrate, convert
 
-    if encoder is None:
-        return convert(network, images, scale=scale, percentile=percentile,
-                       per_channel=per_channel, initial_membrane_fraction=initial_membrane,
-                       **options)
-    if images is None:
+    for name, value in (("--scale", scale), ("--percentile", percentile)):
+        if encoder is not None and value is not None:
+            raise ValueError(f"{name} can't be given with --calibrate, which fits the scales")
+    if percentile is not None and scale not in (None, "percentile"):
+        raise ValueError(f"--percentile is for --scale percentile, not for {scale}")
+    if encoder is not None and images is None:
         raise ValueError("--calibrate needs the images of --calibration")
-    return calibrate(
-        network, images, encoder=encoder,
-        initial_membrane_fraction=0.5 if initial_membrane is None else initial_membrane, **options)
+    given = {name: value for name, value in options.items() if value is not None}
+    if encoder is not None:
+        return calibrate(network, images, encoder=encoder, **given)
+    return convert(network, images, scale=scale or "percentile",
+                   percentile=99.9 if percentile is None else percentile, **given)
 
 
 def load_model(model: str, weights: Path | None) -> Any:
@@ -213,7 +219,8 @@ def report(model: str, weights: Path | None, input_shape: int | tuple[int, ...] 
     check_suffix(plot, ".png")
     trained, floats = load_model(model, weights), load_snn(snn)
     integers = None if network is None else load_network(network, None)
-    source = load_images(data, limit=limit)
+    coded = encoder or (integers.encoder if integers else "poisson")
+    source = load_images(data, limit=limit, spikes=coded == "events")
     from ..conversion.graph import trace
     from ..conversion.report import report as explain
 

@@ -13,6 +13,7 @@ from .options import (
     accelerator_spec,
     data_option,
     layout_options,
+    load_inputs,
     load_network,
     network_argument,
     seed_option,
@@ -65,15 +66,14 @@ def verify(network: Path, data: str, images: int, lanes: int | tuple[int, ...], 
     compared, on test images of DATA; the exit code is 1 if one of them differs.
     """
     from .. import cosim
-    from ..datasets import load_images
     from ..files import replacing
 
     check_suffix(waves, ".vcd")
     loaded = load_network(network, seed)
     spec = accelerator_spec(loaded, lanes, beats)
-    intensities = loaded.intensities(load_images(data, limit=images).images)
+    _, inputs = load_inputs(loaded, data, images)
     with (nullcontext() if waves is None else replacing(waves) as part,
-          progress_bar(f"co-simulating {len(intensities)} images")):
-        report = cosim.verify(loaded, intensities, spec, folder=folder, waves=part)
+          progress_bar(f"co-simulating {len(inputs)} images")):
+        report = cosim.verify(loaded, inputs, spec, folder=folder, waves=part)
     return Outcome(report.as_dict(), f"{report}\n{report.cycles_per_image:.1f} cycles per image",
                    report.passed)

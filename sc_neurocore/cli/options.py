@@ -10,6 +10,7 @@ import click
 from .frame import Outcome
 
 if TYPE_CHECKING:
+    from ..datasets import Images
     from ..network import IntegerNetwork
     from ..spec import AcceleratorSpec
 
@@ -19,6 +20,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 COUNT = click.IntRange(min=1)
 DATA = ("digits, a folder of IDX files, or an .npz or .npy file: images, (n, n_input) in [0, 1], "
         "and labels, (n,) integers.")
+TEST_DATA = (f"{DATA} For the encoder events, images are spikes, (n, timesteps, n_input) of 0 and "
+             "1.")
 
 
 class Integers(click.ParamType):
@@ -42,7 +45,7 @@ class Integers(click.ParamType):
 network_argument = click.argument("network", type=FILE)
 seed_option = click.option("--seed", type=int,
                            help="Seed of the encoder.  [default: the network's]")
-data_option = click.option("--data", required=True, metavar="DATA", help=DATA)
+data_option = click.option("--data", required=True, metavar="DATA", help=TEST_DATA)
 
 
 def model_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
@@ -72,6 +75,15 @@ def load_network(path: Path, seed: int | None) -> "IntegerNetwork":
 
     network = storage.load_network(path)
     return network if seed is None else replace(network, seed=seed)
+
+
+def load_inputs(network: "IntegerNetwork", data: str, limit: int | None) -> tuple["Images", Any]:
+    """Load test images, and make of them what the network runs on: intensities or spikes."""
+    from ..datasets import load_images
+
+    events = network.encoder == "events"
+    source = load_images(data, limit=limit, spikes=events)
+    return source, source.images if events else network.intensities(source.images)
 
 
 def accelerator_spec(network: "IntegerNetwork", lanes: int | tuple[int, ...],

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .frame import Outcome, check_suffix, command, progress_bar
-from .options import COUNT, OUTPUT, data_option, load_network, network_argument, seed_option
+from .options import (
+    COUNT,
+    OUTPUT,
+    data_option,
+    load_inputs,
+    load_network,
+    network_argument,
+    seed_option,
+)
 
 if TYPE_CHECKING:
-    from ..datasets import Images
     from ..network import IntegerNetwork
     from ..results import Result
 
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
 @seed_option
 @click.option("--engine", type=click.Choice(["auto", "events", "products"]), default="auto",
               show_default=True, help="How the spikes are added up; the results are the same.")
-@click.option("--device", help="Torch device to compute on, such as cuda.")
+@click.option("--device", help="Torch device to compute on, such as cuda; none by default.")
 @click.option("--exit-margin", type=float, metavar="THRESHOLDS",
               help="Stop an image when the first class is so far ahead of the second, and say how "
                    "many timesteps that took.")
@@ -42,18 +49,18 @@ def simulate(network: Path, data: str, limit: int | None, seeds: int, seed: int 
     import numpy as np
 
     from .. import simulator
-    from ..datasets import load_images
     from ..files import replacing
 
     check_suffix(output, ".npz")
     loaded = load_network(network, seed)
+    ran = {"engine": engine, "device": device}
     chosen = simulator.engine_report(loaded, engine, device)
     with nullcontext() if output is None else replacing(output) as part:
-        source = load_images(data, limit=limit)
+        source, inputs = load_inputs(loaded, data, limit)
         check_labels(source.labels, loaded.n_output)
-        predicted, counts, seconds = run_seeds(loaded, source.images, seeds, engine=engine,
-                                               device=device)
-        document, early = exit_early(loaded, source, exit_margin)
+        networks = [replace(loaded, seed=loaded.seed + index) for index in range(seeds)]
+        predicted, counts, seconds = run_seeds(networks, inputs, **ran)
+        document, early = exit_early(networks, inputs, source.labels, exit_margin, **ran)
         if part is not None:
             single = 0 if seeds == 1 else slice(None)
             with part.open("wb") as file:
@@ -70,21 +77,21 @@ def simulate(network: Path, data: str, limit: int | None, seeds: int, seed: int 
         + f", {rate:.0f} images/s, engine {chosen}{early}")
 
 
-def exit_early(network: "IntegerNetwork", source: "Images", margin: float | None
-               ) -> tuple[dict[str, Any], str]:
-    """What there is to say about exiting early, if there is a margin for it."""
+def exit_early(networks: list["IntegerNetwork"], inputs: Any, labels: Any, margin: float | None,
+               **options: Any) -> tuple[dict[str, Any], str]:
+    """What there is to say about exiting early, if there is a margin for it: means over seeds."""
     import numpy as np
 
     from .. import simulator
 
     if margin is None:
         return {}, ""
-    found = simulator.run_early_exit(network, network.intensities(source.images), margin)
-    right = (None if source.labels is None else
-             float(np.mean(found.predicted == source.labels)))
-    return ({"exit": {"margin": margin, "mean_timesteps": found.mean_timesteps,
-                      "accuracy": right}},
-            f"\nexit at a margin of {margin:g} thresholds: {found.mean_timesteps:.2f} timesteps"
+    found = [simulator.run_early_exit(network, inputs, margin, **options) for network in networks]
+    timesteps = float(np.mean([one.mean_timesteps for one in found]))
+    right = (None if labels is None else
+             float(np.mean([one.predicted == labels for one in found])))
+    return ({"exit": {"margin": margin, "mean_timesteps": timesteps, "accuracy": right}},
+            f"\nexit at a margin of {margin:g} thresholds: {timesteps:.2f} timesteps"
             + ("" if right is None else f", accuracy {right:.2%}"))
 
 
@@ -95,22 +102,20 @@ def check_labels(labels: Any, n_output: int) -> None:
             raise ValueError(f"Label of image {image} must be in range({n_output}), not {label}")
 
 
-def run_seeds(network: "IntegerNetwork", images: Any, seeds: int, **options: Any
+def run_seeds(networks: list["IntegerNetwork"], inputs: Any, **options: Any
               ) -> tuple[Any, Any, float]:
-    """Run images with several seeds: classes, (seeds, n), counts, and the seconds it took."""
+    """Run images with each seed: classes, (seeds, n), counts, and the seconds it took."""
     import numpy as np
 
     from .. import simulator
 
-    networks = [replace(network, seed=network.seed + index) for index in range(seeds)]
-    intensities = network.intensities(images)
     results: list[Result] = []
     begun = perf_counter()
     with progress_bar("simulating") as show:
         for seeded in networks:
             def advance(done: int, total: int, before: int = len(results)) -> None:
-                show(before * total + done, seeds * total)
+                show(before * total + done, len(networks) * total)
 
-            results.append(simulator.run(seeded, intensities, advance, **options))
+            results.append(simulator.run(seeded, inputs, advance, **options))
     return (np.stack([result.predicted for result in results]),
             np.stack([result.counts for result in results]), perf_counter() - begun)

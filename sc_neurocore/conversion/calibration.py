@@ -10,6 +10,9 @@ layer, the layers before it being done:
    least squares, the pre-activation of the trained network.
 2. Each neuron or channel gets the scale λ with which the neurons' real counts, times λ / T, have
    the least squared error from the activations.
+3. Neurons next to each other in an image are much alike, and so are the errors of their counts,
+   which pooling or the next kernel adds up. Biases make them begin at different places between two
+   thresholds, as in ordered dithering, so that what they add up to is finer than any of them.
 
 The output layer is read out by its whole current, so the correction is all that it takes.
 
@@ -19,11 +22,13 @@ Li, Deng, Dong, Gong, Gu 2021, "A free lunch from ANN: towards efficient, accura
 networks calibration", ICML: layer-wise calibration of thresholds (3.3), biases and weights (4).
 Bu et al. 2022, "Optimal ANN-SNN conversion for high-accuracy and ultra-low-latency spiking neural
 networks", ICLR: initial membranes of half a threshold.
+Bayer 1973, "An optimum method for two-level rendition of continuous-tone pictures", ICC: dithering.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +51,18 @@ FloatArray = npt.NDArray[np.float32]
 CANDIDATES = np.linspace(0.1, 1, 37)
 """Scales that are tried, as fractions of a channel's greatest activation."""
 
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""Penalties of a correction that are tried, in mean squares of an input."""
+
+_HELD_BACK = 5
+
+_BAYER = np.array([[-0.375, 0.125], [0.375, -0.125]])
+
 _VALUES = 2**24
-"""Values of an array, at most: 64 MB as float32. Fewer images are used where they make more."""
+"""Values of an array, at most: 64 MB as float32."""
+
+_SPIKES = 2**26
+"""Spikes of the widest layer, at most, a byte each. Fewer images are used where they make more."""
 
 _REACHED = np.float32(1 - 1e-6)
 """A membrane of 1 threshold, but for rounding errors in single precision."""
@@ -55,8 +70,9 @@ _REACHED = np.float32(1 - 1e-6)
 
 def calibrate(model: nn.Module, images: Any, T: int | None = None, *, encoder: str = "direct",
               schedule: str = "pipelined", per_channel: bool = True,
-              initial_membrane_fraction: float = 0.5, ridge: float = 0.01, seed: int = 0,
-              input_shape: Sequence[int] | None = None) -> ConvertedSNN:
+              initial_membrane_fraction: float = 0.5, ridge: float | None = None,
+              dither: bool = True, seed: int = 0, input_shape: Sequence[int] | None = None
+              ) -> ConvertedSNN:
     """Convert a trained network as `convert` does, and fit it to images, timesteps and encoder.
 
     Parameters
@@ -74,9 +90,13 @@ def calibrate(model: nn.Module, images: Any, T: int | None = None, *, encoder: s
         QCFS layers keep θ.
     initial_membrane_fraction : float in [0, 1)
         Membrane at the start of every image, in thresholds.
-    ridge : float
+    ridge : float, optional
         At least 0: how much a correction of the weights has to be worth, in mean squares of an
-        input; a large one leaves all but the biases as they are.
+        input; a large one leaves all but the biases as they are. By default each layer has the one
+        that does best on images held back: the fewer images, the larger.
+    dither : bool
+        Biases of their own for the neurons of a channel of ReLU convolutions, which NIR has no way
+        to say.
     seed : int >= 0
         Of ``poisson``.
 
@@ -93,9 +113,8 @@ def calibrate(model: nn.Module, images: Any, T: int | None = None, *, encoder: s
     if encoder not in ("direct", "poisson", "low_discrepancy"):
         raise ValueError("encoder must be one of direct, poisson, low_discrepancy, "
                          f"not {encoder!r}")
-    ridge, initial = check_real("ridge", ridge), check_real("initial_membrane_fraction",
-                                                            initial_membrane_fraction)
-    if not 0 <= ridge < np.inf:
+    initial = check_real("initial_membrane_fraction", initial_membrane_fraction)
+    if ridge is not None and not 0 <= (ridge := check_real("ridge", ridge)) < np.inf:
         raise ValueError(f"ridge must be at least 0 and finite, not {ridge}")
     if not 0 <= initial < 1:
         raise ValueError(f"initial_membrane_fraction must be in [0, 1), not {initial}")
@@ -105,40 +124,86 @@ def calibrate(model: nn.Module, images: Any, T: int | None = None, *, encoder: s
     assert given is not None
     fitted, scales = calibrated(
         graph, given.reshape(len(given), -1), timesteps, encoder=encoder, schedule=schedule,
-        initial=initial, per_channel=per_channel, ridge=ridge, seed=check_at_least("seed", seed, 0))
+        initial=initial, per_channel=per_channel, ridge=ridge, dither=dither,
+        seed=check_at_least("seed", seed, 0))
     return scaled_network(fitted, scales, timesteps, initial, schedule)
 
 
 def calibrated(graph: AnnGraph, images: npt.NDArray[Any], T: int, *, encoder: str, schedule: str,
-               initial: float, per_channel: bool, ridge: float, seed: int
-               ) -> tuple[AnnGraph, list[npt.NDArray[np.float64]]]:
+               initial: float, per_channel: bool, ridge: float | None, dither: bool,
+               seed: int) -> tuple[AnnGraph, list[npt.NDArray[np.float64]]]:
     """Correct each layer, and choose the scales λ of its neurons, (n_output,); see `calibrate`."""
     widest = max(layer.n_output for layer in graph.layers)
-    images = images[:max(1, 4 * _VALUES // (T * widest))]
-    trains = {INPUT: _encoded(images.astype(np.float32), T, encoder, seed)}
+    images = images[:max(1, _SPIKES // (T * widest))].astype(np.float32)
+    trains = {INPUT: _Train(_encoded(images, T, encoder, seed), None)}
     layers: list[AnnLayer] = []
     scales: list[npt.NDArray[np.float64]] = []
-    for index, (layer, (currents, activations)) in enumerate(
-            zip(graph.layers, graph.run(images), strict=True)):
+    for index, layer in enumerate(graph.layers):
+        currents = _ann_currents(graph, images, index)
         layers.append(corrected(layer, _mean_inputs(layer, trains), currents, ridge))
         if index == len(graph.layers) - 1:
             peak = float(currents.max())
             scales.append(np.full(layer.n_output, peak if peak > 0 else 1.0))
             break
-        drives = _drives(layers[-1], trains)
-        shape = (len(images), layer.channels, layer.positions)
+        few = max(1, _VALUES // (T * layer.n_output))
         if layer.activation is not None and layer.activation.theta is not None:
             chosen = np.full(layer.channels, layer.activation.theta)
         else:
-            few = max(1, _VALUES // drives[:, 0].size)
-            chosen = best_scales(drives.reshape(T, *shape)[:, :few],
-                                 activations[:few].astype(np.float32).reshape(-1, *shape[1:]),
-                                 initial, schedule, not per_channel)
+            target = layer.activate(currents[:few].astype(np.float64)).astype(np.float32)
+            shape = (len(target), layer.channels, layer.positions)
+            starts = _starts(layer) if dither else np.zeros(layer.positions, np.float32)
+            chosen = best_scales(_drives(layers[-1], trains, slice(few)).reshape(T, *shape),
+                                 target.reshape(shape), initial, schedule, not per_channel, starts)
+            layers[-1] = replace(layers[-1], bias=layers[-1].bias
+                                 + np.multiply.outer(chosen, starts / T).reshape(-1))
         scales.append(np.repeat(chosen, layer.positions))
-        # A spike is worth λ to whom it reaches.
-        trains[index] = _spikes(drives / np.float32(scales[-1]), initial, schedule)
-        trains[index] *= np.float32(scales[-1])
+        scale = scales[-1].astype(np.float32)
+        trains[index] = _Train(np.concatenate(
+            [_spikes(_drives(layers[-1], trains, slice(start, start + few)) / scale, initial,
+                     schedule) for start in range(0, len(images), few)], axis=1), scale)
+        for known in set(trains) - {source.layer for later in graph.layers[index + 1:]
+                                    for source in later.sources}:
+            del trains[known]
     return AnnGraph(tuple(layers), graph.input_shape), scales
+
+
+def _starts(layer: AnnLayer) -> FloatArray:
+    """Where the neurons of a channel begin, (positions,), in thresholds from the initial membrane.
+
+    All of 1/8, 3/8, 5/8 and 7/8 in each 2×2 neurons if that is 1/2; in sequences 1/4 and 3/4.
+    """
+    size = layer.shape[1:]
+    if not size or np.prod(size) != layer.positions or layer.positions == 1:
+        return np.zeros(layer.positions, np.float32)
+    pattern = _BAYER if len(size) > 1 and size[-2] > 1 else np.array([[-0.25, 0.25]])
+    rows, columns = np.indices((int(np.prod(size[:-1])), size[-1])) % 2
+    return pattern[rows % len(pattern), columns].reshape(-1).astype(np.float32)
+
+
+class _Train(NamedTuple):
+    """Spikes, (T, n, neurons) bools, and what one is worth to whom it reaches; or the input."""
+
+    values: npt.NDArray[Any]
+    scale: FloatArray | None
+
+    def step(self, timestep: int, images: slice) -> FloatArray:
+        """What the neurons give in a timestep."""
+        values = self.values[timestep, images].astype(np.float32)
+        return values if self.scale is None else values * self.scale
+
+    def mean(self) -> FloatArray:
+        """The same for the mean over all timesteps."""
+        values: FloatArray = self.values.mean(axis=0, dtype=np.float32)
+        return values if self.scale is None else values * self.scale
+
+
+def _ann_currents(graph: AnnGraph, images: FloatArray, index: int) -> FloatArray:
+    """Pre-activations of one layer, (n, n_output), computed in parts that memory allows."""
+    size = max(1, _VALUES // (4 * max(layer.n_output for layer in graph.layers)))
+    parts = (images[start:start + size].astype(np.float64)
+             for start in range(0, len(images), size))
+    return np.concatenate([next(islice(graph.run(part), index, None))[0].astype(np.float32)
+                           for part in parts])
 
 
 def _encoded(images: FloatArray, T: int, encoder: str, seed: int) -> npt.NDArray[Any]:
@@ -151,32 +216,28 @@ def _encoded(images: FloatArray, T: int, encoder: str, seed: int) -> npt.NDArray
                      for timestep in range(T)])
 
 
-def _steps(layer: AnnLayer, trains: dict[int, npt.NDArray[Any]]
-           ) -> Iterator[dict[int, FloatArray]]:
-    for timestep in range(len(trains[INPUT])):
-        yield {source.layer: trains[source.layer][timestep].astype(np.float32)
-               for source in layer.sources}
-
-
-def _mean_inputs(layer: AnnLayer, trains: dict[int, FloatArray]) -> list[FloatArray]:
+def _mean_inputs(layer: AnnLayer, trains: dict[int, _Train]) -> list[FloatArray]:
     means = []
     for source in layer.sources:
         train = trains[source.layer]
-        means.append(train.mean(axis=0, dtype=np.float32) if source.max_pool is None else
-                     np.mean([source.max_pool.apply(values) for values in train], axis=0))
+        means.append(train.mean() if source.max_pool is None else
+                     np.mean([source.max_pool.apply(train.step(timestep, slice(None)))
+                              for timestep in range(len(train.values))], axis=0))
     return means
 
 
-def _drives(layer: AnnLayer, trains: dict[int, FloatArray]) -> FloatArray:
+def _drives(layer: AnnLayer, trains: dict[int, _Train], images: slice) -> FloatArray:
     """What is added to the membranes in each timestep: (T, n, n_output)."""
     single = replace(layer, synapses=tuple(one.with_rows(one.rows.astype(np.float32))
                                            for one in layer.synapses),
                      bias=None if layer.bias is None else layer.bias.astype(np.float32))
-    return np.stack([layer_currents(single, values) for values in _steps(layer, trains)])
+    first = trains[layer.sources[0].layer].values
+    return np.stack([layer_currents(single, {source.layer: trains[source.layer].step(
+        timestep, images) for source in layer.sources}) for timestep in range(len(first))])
 
 
-def corrected(layer: AnnLayer, inputs: list[FloatArray], currents: npt.NDArray[Any], ridge: float
-              ) -> AnnLayer:
+def corrected(layer: AnnLayer, inputs: list[FloatArray], currents: npt.NDArray[Any],
+              ridge: float | None) -> AnnLayer:
     """Correct weights and bias so that ``inputs`` give ``currents``, in the least squares.
 
     The correction, not the weight, is kept small: it costs ``ridge`` times the mean square of an
@@ -189,36 +250,56 @@ def corrected(layer: AnnLayer, inputs: list[FloatArray], currents: npt.NDArray[A
         Mean input of each source over the timesteps, in units of the activations.
     currents : (n, n_output) array
         Pre-activations of the trained network.
-    ridge : float
-        At least 0.
+    ridge : float, optional
+        At least 0. By default that of `RIDGES` with which a correction from the other images suits
+        one image in `_HELD_BACK` best.
     """
     fitted = [index for index, one in enumerate(layer.synapses)
               if not isinstance(one, Convolution) or one.groups == 1]
-    given = sum(one.apply(values) for one, values in zip(layer.synapses, inputs, strict=True))
-    bias = np.zeros(layer.n_output) if layer.bias is None else layer.bias
-    gram, moment = _moments([(layer.synapses[i], inputs[i]) for i in fitted],
-                            currents - given - bias, layer.synapses[0].positions)
-    penalty = np.full(len(gram), ridge * np.trace(gram[:-1, :-1]) / max(1, len(gram) - 1))
-    penalty[-1] = 0.0
-    change = np.linalg.lstsq(gram + np.diag(penalty), moment, rcond=None)[0].T
-    ends = np.cumsum([layer.synapses[i].rows.shape[1] for i in fitted])[:-1]
+    border = len(currents) - len(currents) // _HELD_BACK
+    fit, test = (_moments(layer, fitted, [values[part] for values in inputs], currents[part])
+                 for part in (slice(border), slice(border, None)))
+    if ridge is None:
+        ridge = min(RIDGES, key=lambda one: _missed(_change(*fit, one), *test))
+    change = _change(fit[0] + test[0], fit[1] + test[1], ridge).T
+    places = np.cumsum([layer.synapses[i].rows.shape[1] for i in fitted])[:-1]
     synapses = list(layer.synapses)
-    for i, part in zip(fitted, np.split(change[:, :-1], ends, axis=1), strict=False):
+    for i, part in zip(fitted, np.split(change[:, :-1], places, axis=1), strict=False):
         synapses[i] = synapses[i].with_rows(synapses[i].rows + part)
+    bias = np.zeros(layer.n_output) if layer.bias is None else layer.bias
     return replace(layer, synapses=tuple(synapses),
                    bias=bias + np.repeat(change[:, -1], layer.synapses[0].positions))
 
 
-def _moments(parts: list[tuple[Synapses, FloatArray]], missing: npt.NDArray[Any], positions: int
-             ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _change(gram: npt.NDArray[Any], moment: npt.NDArray[Any], ridge: float) -> npt.NDArray[Any]:
+    """Correction of least squares, (features, rows), the last feature being the bias."""
+    penalty = np.full(len(gram), ridge * np.trace(gram[:-1, :-1]) / max(1, len(gram) - 1))
+    penalty[-1] = 0.0
+    return np.linalg.lstsq(gram + np.diag(penalty), moment, rcond=None)[0]
+
+
+def _missed(change: npt.NDArray[Any], gram: npt.NDArray[Any], moment: npt.NDArray[Any]) -> float:
+    """Squares that a correction leaves of other images, less those that there are without it."""
+    return float(np.sum(change * (gram @ change - 2 * moment)))
+
+
+def _moments(layer: AnnLayer, fitted: list[int], inputs: list[FloatArray],
+             currents: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Features times features, and times what is missing, summed over images and positions."""
-    rows = missing.shape[1] // positions
-    width = sum(one.rows.shape[1] for one, _ in parts) + 1
+    positions = layer.synapses[0].positions
+    rows = currents.shape[1] // positions
+    width = sum(layer.synapses[i].rows.shape[1] for i in fitted) + 1
     gram, moment = np.zeros((width, width)), np.zeros((width, rows))
     chunk = max(1, _VALUES // (width * positions))
-    for start in range(0, len(missing), chunk):
-        target = missing[start:start + chunk].reshape(-1, rows, positions).transpose(0, 2, 1)
-        features = [_features(one, values[start:start + chunk]) for one, values in parts]
+    for start in range(0, len(currents), chunk):
+        part = [values[start:start + chunk] for values in inputs]
+        given: Any = sum(one.apply(values)
+                         for one, values in zip(layer.synapses, part, strict=True))
+        missing = currents[start:start + chunk] - given
+        if layer.bias is not None:
+            missing -= layer.bias
+        target = missing.reshape(-1, rows, positions).transpose(0, 2, 1)
+        features = [_features(layer.synapses[i], part[i]) for i in fitted]
         table = np.concatenate([*features, np.ones((target[..., 0].size, 1), np.float32)], axis=1)
         gram += table.T @ table
         moment += table.T @ target.reshape(len(table), -1)
@@ -233,8 +314,8 @@ def _features(synapses: Synapses, values: FloatArray) -> FloatArray:
     return patches.transpose(0, 2, 1).reshape(len(values) * synapses.positions, -1)
 
 
-def best_scales(drives: FloatArray, target: FloatArray, initial: float, schedule: str, fixed: bool
-                ) -> FloatArray:
+def best_scales(drives: FloatArray, target: FloatArray, initial: float, schedule: str, fixed: bool,
+                starts: FloatArray | float = 0.0) -> FloatArray:
     """Scale of each channel with which counts · λ / T come closest to the activations.
 
     Parameters
@@ -249,6 +330,8 @@ def best_scales(drives: FloatArray, target: FloatArray, initial: float, schedule
         As of `ConvertedSNN`.
     fixed : bool
         One scale for all channels.
+    starts : (positions,) array
+        What biases add to each neuron over all timesteps, in thresholds.
 
     Returns
     -------
@@ -261,7 +344,8 @@ def best_scales(drives: FloatArray, target: FloatArray, initial: float, schedule
     best, least = peaks.copy(), np.full(len(peaks), np.inf)
     for fraction in CANDIDATES.astype(np.float32):
         scales = fraction * peaks
-        counts = _counts(drives / scales[:, None], initial, schedule)
+        counts = _counts(drives / scales[:, None] + starts / np.float32(len(drives)), initial,
+                         schedule)
         error = np.square(counts * (scales[:, None] / len(drives)) - target).mean(axis=(0, 2))
         error[:] = error.mean() if fixed else error
         best, least = np.where(error < least, scales, best), np.minimum(error, least)
@@ -282,13 +366,13 @@ def _counts(drives: FloatArray, initial: float, schedule: str) -> FloatArray:
     return counts
 
 
-def _spikes(drives: FloatArray, initial: float, schedule: str) -> FloatArray:
+def _spikes(drives: FloatArray, initial: float, schedule: str) -> npt.NDArray[np.bool_]:
     """Spikes of the same neurons in each timestep, (T, …)."""
     if schedule == "layer_by_layer":
         counts = _counts(drives, initial, schedule)
-        return np.stack([counts > timestep for timestep in range(len(drives))]).astype(np.float32)
+        return np.stack([counts > timestep for timestep in range(len(drives))])
     membranes = np.full(drives.shape[1:], initial, np.float32)
-    spikes = np.empty_like(drives)
+    spikes = np.empty(drives.shape, bool)
     for drive, fires in zip(drives, spikes, strict=True):
         membranes += drive
         fires[:] = membranes >= _REACHED

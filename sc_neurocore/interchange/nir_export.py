@@ -34,10 +34,11 @@ def to_nir(snn: ConvertedSNN, dt: float = 1e-4) -> Any:
     obey dv/dt = r·I, so r = 1/dt makes a timestep add its current whole, as here.
 
     What NIR has no words for is in the graph's metadata, under ``sc_neurocore``: ``reset``, which
-    is ``subtract``; ``dt``; and ``T``, ``initial_membrane_fraction`` and ``schedule`` as of
-    `ConvertedSNN`. Other tools don't look there. They take v_reset = 0 for the membrane after a
-    spike, so have them subtract the threshold: SpikingJelly's neurons do once their v_reset is set
-    to None. snntorch 1.0 makes leaky neurons of every IF.
+    is ``subtract``; ``dt``; ``T``, ``initial_membrane_fraction`` and ``schedule`` as of
+    `ConvertedSNN`; and ``scales``, if it has some, by the names of the neurons' nodes. Other tools
+    don't look there. They take v_reset = 0 for the membrane after a spike, so have them subtract
+    the threshold: SpikingJelly's neurons do once their v_reset is set to None. snntorch 1.0 makes
+    leaky neurons of every IF.
 
     Parameters
     ----------
@@ -89,10 +90,12 @@ class _Writer:
         snn, last = self._snn, self._snn.n_layers - 1
         self._nodes["output"] = self._nir.Output(_type(self._shapes[last], "output"))
         self._edges.append((_name(last), "output"))
-        return self._nir.NIRGraph(
-            self._nodes, self._edges, type_check=False, metadata={METADATA_KEY: {
-                "reset": "subtract", "dt": self._dt, "T": snn.T, "schedule": snn.schedule,
-                "initial_membrane_fraction": snn.initial_membrane_fraction}})
+        recorded = {"reset": "subtract", "dt": self._dt, "T": snn.T, "schedule": snn.schedule,
+                    "initial_membrane_fraction": snn.initial_membrane_fraction}
+        if snn.scales is not None:
+            recorded["scales"] = {_name(i): scale for i, scale in enumerate(snn.scales)}
+        return self._nir.NIRGraph(self._nodes, self._edges, type_check=False,
+                                  metadata={METADATA_KEY: recorded})
 
     def add(self, layer: int) -> None:
         """Add the neurons of a layer, their synapses, and the edges to them."""
@@ -145,7 +148,8 @@ class _Writer:
                       bias.reshape(len(kernel), one.positions))
         if (by_channel != by_channel[:, :1]).any():
             raise ValueError(f"biases[{layer}] must be the same all over a channel, as a "
-                             "convolution of NIR has one for each")
+                             "convolution of NIR has one for each; calibrate() with dither=False "
+                             "makes it so")
         common = {"groups": one.groups, "bias": by_channel[:, 0]}
         if len(shape) == 2 and shape == _row(one):
             node = self._nir.Conv1d(

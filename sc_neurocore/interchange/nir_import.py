@@ -120,8 +120,9 @@ class _Settings:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """A layer as `ConvertedSNN` takes it."""
+    """A layer as `ConvertedSNN` takes it, and the name of its neurons' node."""
 
+    name: str
     weights: Weights
     bias: FloatArray | None
     threshold: float | FloatArray
@@ -129,7 +130,8 @@ class _Layer:
 
 
 def _network(tree: Tree, given: _Settings) -> ConvertedSNN:
-    settings = given.completed(tree["metadata"].get(METADATA_KEY, {}))
+    recorded = tree["metadata"].get(METADATA_KEY, {})
+    settings = given.completed(recorded)
     if settings.T is None:
         raise ValueError("T must be given: how many timesteps there are isn't recorded")
     if settings.reset is None:
@@ -141,7 +143,14 @@ def _network(tree: Tree, given: _Settings) -> ConvertedSNN:
         [layer.weights for layer in layers], [layer.bias for layer in layers],
         [layer.threshold for layer in layers], settings.T,
         settings.initial_membrane_fraction or 0.0, settings.schedule or "pipelined",
-        [layer.sources for layer in layers])
+        [layer.sources for layer in layers],
+        _scales(recorded.get("scales"), [layer.name for layer in layers]))
+
+
+def _scales(recorded: Any, names: list[str]) -> list[Any] | None:
+    """Scales of the layers, if those of all of them are recorded."""
+    known = isinstance(recorded, dict) and all(name in recorded for name in names)
+    return [recorded[name] for name in names] if known else None
 
 
 def _layers(tree: Tree, dt: float | None) -> list[_Layer]:
@@ -186,18 +195,18 @@ def _value(node: Node, inputs: list[Value], layers: list[_Layer], dt: float | No
         return OPERATIONS[node.kind](node, value)
     if node.kind in ("IF", "LIF"):
         found = neurons(node, value, dt)
-        layers.append(_layer_of(found.current, found.thresholds, len(layers)))
+        layers.append(_layer_of(node.name, found.current, found.thresholds, len(layers)))
         return Value(value.shape, ((Source(len(layers) - 1), ()),))
     if node.kind == "Output":
         return value
     raise node.refuse(f"{REASONS.get(node.kind, 'is not known here')}: it can't be converted")
 
 
-def _layer_of(current: Value, thresholds: FloatArray, index: int) -> _Layer:
+def _layer_of(name: str, current: Value, thresholds: FloatArray, index: int) -> _Layer:
     synapses, sources = current.synapses(), tuple(source for source, _ in current.terms)
     one = synapses[0].weights if isinstance(synapses[0], Dense) else synapses[0]
     flat, bias = thresholds.reshape(-1), current.bias
-    return _Layer(one if len(synapses) == 1 else synapses,
+    return _Layer(name, one if len(synapses) == 1 else synapses,
                   bias if bias is not None and bias.any() else None,
                   float(flat[0]) if (flat == flat[0]).all() else flat,
                   None if sources == (Source(index - 1),) else sources)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,8 @@ def _relu(node: Node, graph: Graph) -> Reading:
 
 def _clip(node: Node, graph: Graph) -> Reading:
     low, high = _limits(node, graph)
+    if (low, high) == (0, 1):
+        return _qcfs(node, graph)
     if low != 0 or (high != 6 and high < np.finfo(np.float32).max):
         raise node.refuse(f"must be from 0 to 6, as ReLU6, or from 0 up, as ReLU, "
                           f"not from {low} to {high}")
@@ -123,7 +126,9 @@ def _identity(node: Node, graph: Graph) -> Reading:
     return [nn.Identity()], [node]
 
 
-_QCFS: tuple[tuple[tuple[str, Any], ...], ...] = (
+_Pattern = tuple[tuple[str, Any], ...]
+
+_QCFS: tuple[_Pattern, ...] = (
     # QCFSActivation
     (("Mul", "T"), ("Div", "theta"), ("Add", 0.5), ("Floor", None), ("Clip", (0.0, "T")),
      ("Mul", "theta"), ("Div", "T")),
@@ -136,24 +141,36 @@ _QCFS: tuple[tuple[tuple[str, Any], ...], ...] = (
 )
 """Operators and constants that a QCFS activation is exported as."""
 
+_FOLDED: tuple[tuple[str, ...], ...] = ((), ("theta",), ("T",), ("theta", "T"))
+"""What may be 1, so that exporters leave the factor out."""
+
 
 def _qcfs(node: Node, graph: Graph) -> Reading:
-    for pattern in _QCFS:
-        parts = [node]
-        while len(parts) < len(pattern) and (after := graph.next(parts[-1])) is not None:
-            parts.append(after)
-        if [part.op for part in parts] != [op for op, _ in pattern]:
-            continue
-        found: dict[str, float] = {}
-        agree = [_agrees(_operand(part, graph), constant, found)
-                 for part, (_, constant) in zip(parts, pattern, strict=True)]
-        if all(agree) and found["T"].is_integer():
-            module = QCFSActivation(int(found["T"]), found["theta"])
-            theta = torch.tensor(found["theta"], dtype=graph.dtype)
-            return [layers.filled(module, theta=theta)], parts
+    for pattern, ones in product(_QCFS, _FOLDED):
+        left = tuple(step for step in pattern if step[1] not in ones)
+        reading = _qcfs_of(node, graph, left, dict.fromkeys(ones, 1.0))
+        if reading is not None:
+            return reading
     raise node.refuse("is supported only as a part of a QCFS activation of one threshold, "
                       "clip(floor(x * T / theta + 0.5), 0, T) * theta / T; scaling belongs into "
                       "the preparation of the images")
+
+
+def _qcfs_of(node: Node, graph: Graph, pattern: _Pattern, found: dict[str, float]
+             ) -> Reading | None:
+    """The activation that begins at a node if it looks like that; ``found`` are T and θ so far."""
+    parts = [node]
+    while len(parts) < len(pattern) and (after := graph.next(parts[-1])) is not None:
+        parts.append(after)
+    if [part.op for part in parts] != [op for op, _ in pattern]:
+        return None
+    agree = [_agrees(_operand(part, graph), constant, found)
+             for part, (_, constant) in zip(parts, pattern, strict=True)]
+    if not all(agree) or not found["T"].is_integer():
+        return None
+    module = QCFSActivation(int(found["T"]), found["theta"])
+    theta = torch.tensor(found["theta"], dtype=graph.dtype)
+    return [layers.filled(module, theta=theta)], parts
 
 
 def _operand(node: Node, graph: Graph) -> Any:
@@ -177,6 +194,8 @@ def _agrees(operand: Any, expected: Any, found: dict[str, float]) -> bool:
 
 def _add(node: Node, graph: Graph) -> Reading:
     if any(name in graph.constants for name in node.inputs):
+        if _operand(node, graph) == 0.5:
+            return _qcfs(node, graph)
         raise node.refuse("must add two results, or be the bias of a Gemm, MatMul or Conv right "
                           "before it, whose result nothing else takes")
     shapes = [graph.shape(node, place) for place in (0, 1)]

@@ -38,12 +38,15 @@ def _named(places: Sequence[int], n_layers: int) -> str:
 
 def _remedy(cause: str, places: Sequence[int], chain: Chain) -> str:
     match cause:
+        case "clipping" if chain.calibrated:
+            return "more timesteps"
         case "clipping":
             return 'a higher percentile, a scale for each channel, or scale="mse" in convert()'
         case "time_quantization":
             return _about_time(places, chain)
         case "unevenness":
-            return "the schedule layer_by_layer, calibrate(), or more timesteps"
+            fit = "" if chain.calibrated else "calibrate(), "
+            return f"the schedule layer_by_layer, {fit}or more timesteps"
         case "input_coding":
             return _about_input(chain)
     assert chain.network is not None
@@ -61,7 +64,8 @@ def _about_time(places: Sequence[int], chain: Chain) -> str:
         return f"the T that QCFS was trained for, {' or '.join(map(str, sorted(trained)))}"
     if chain.snn.initial_membrane_fraction == 0:
         return "an initial_membrane_fraction of 0.5, or more timesteps"
-    return "more timesteps, calibrate(), or fine-tuning with QCFS"
+    fit = "" if chain.calibrated else "calibrate(), "
+    return f"more timesteps, {fit}or fine-tuning with QCFS"
 
 
 def _about_input(chain: Chain) -> str:

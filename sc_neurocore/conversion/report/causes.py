@@ -109,6 +109,19 @@ class Chain:
         """Those that the chain's steps add, in their order."""
         return CAUSES if self.network else CAUSES[:-1]
 
+    @cached_property
+    def calibrated(self) -> bool:
+        """Whether biases are not those of the trained network in units of λ, as `convert` has them.
+
+        `calibrate` gives a bias to every layer.
+        """
+        zero = np.zeros(1)
+        return not all(
+            np.allclose((zero if own is None else own) * (scale / threshold),
+                        zero if layer.bias is None else layer.bias, rtol=1e-5, atol=1e-9)
+            for layer, own, scale, threshold in zip(self.graph.layers, self.snn.biases, self.scales,
+                                                    self.thresholds, strict=True))
+
     def predicted(self, logits: FloatArray) -> npt.NDArray[np.int64]:
         """Classes of (n, n_output) logits as `ConvertedSNN.classify` decides on them."""
         margin = TOLERANCE * self.scales[-1][0] / self.snn.T

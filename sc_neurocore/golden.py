@@ -24,9 +24,9 @@ class Trace:
 
     ``input_spikes``: (batch, timesteps, n_input) bool, the events that the first layer receives;
     with the encoder direct, which makes none, the planes of bits of the intensities instead, the
-    highest first, (batch, intensity_width, n_input), as the accelerator adds them up. ``spikes``, ``membranes``: one (batch,
-    timesteps, n_output) array a layer; the membranes are those stored at the end of the timestep.
-    ``cycles``: when the accelerator commits them, if it was asked for.
+    highest first, (batch, intensity_width, n_input), as the accelerator adds them up. ``spikes``,
+    ``membranes``: one (batch, timesteps, n_output) array a layer; the membranes are those stored at
+    the end of the timestep. ``cycles``: when the accelerator commits them, if it was asked for.
     """
 
     input_spikes: BoolArray

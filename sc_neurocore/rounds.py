@@ -1,4 +1,4 @@
-"""What a layer of the accelerator does for one image: rounds over its folds, one kind after another.
+"""What a layer of the accelerator does for one image: rounds over its folds, kind after kind.
 
 In a round a layer takes each fold of its neurons in turn: it adds something to their membranes (the
 weights of a timestep's events, or the constant current of direct input) and then closes the fold.
@@ -65,5 +65,5 @@ def phases(network: IntegerNetwork, index: int) -> tuple[Phase, ...]:
 
 
 def encoder_rounds(network: IntegerNetwork) -> int:
-    """Passes of the encoder over an image: a timestep each, or a plane of bits with direct input."""
+    """Passes of the encoder over an image: timesteps, or, with direct input, planes of bits."""
     return network.intensity_width if network.encoder == "direct" else network.timesteps

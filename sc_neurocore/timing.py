@@ -299,7 +299,8 @@ def predict(network: IntegerNetwork, spec: AcceleratorSpec, input_spikes: BoolAr
     folds = stages[-1].folds
     in_last_fold = network.n_output - (folds - 1) * spec.lanes[-1]
     gap = 1 if folds == 1 else 2       # a stored count is read in the cycle before
-    done, results = -gap, []
+    done = -gap
+    results: list[int] = []
     for step in range(batch * timesteps):
         for fold in range(folds):
             begin = max(stages[-1].next_word().available, done + gap)

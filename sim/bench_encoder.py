@@ -14,7 +14,7 @@ from sc_neurocore.timing import ENCODE_LATENCY, QUEUE_LATENCY
 
 
 def words_of(spikes: np.ndarray, lanes: int) -> list[int]:
-    """Spike words of one image, (rounds, n_neurons): those with a spike, and the last of a round."""
+    """Spike words of one image, (rounds, n_neurons): with a spike, or the last of a round."""
     words = []
     for timestep in spikes:
         for start in range(0, len(timestep), lanes):

@@ -73,7 +73,9 @@ async def results_follow_the_equations(design: Any, stall: float) -> None:
     if not stall:
         folds = -(-network.n_output // lanes)
         word_cyc = 1 if folds == 1 else 2
-        assert sink.cycles[0] == (network.timesteps - 1) * folds * word_cyc + RESULT_LATENCY
+        # With several folds, the first count is read in the cycle after reset.
+        assert sink.cycles[0] == ((network.timesteps - 1) * folds * word_cyc + (folds > 1)
+                                  + RESULT_LATENCY)
         steps = np.diff(sink.cycles[:network.n_output])
-        assert (steps == np.where(np.arange(1, network.n_output) % lanes, 1,
-                                  word_cyc if lanes == 1 else 1)).all(), "a neuron a cycle"
+        within = np.arange(1, network.n_output) % lanes != 0
+        assert (steps == np.where(within, 1, word_cyc)).all(), "a neuron a cycle"

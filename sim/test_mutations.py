@@ -28,68 +28,87 @@ class Mutation:
 
 MUTATIONS = {
     "greater than instead of at least": Mutation(
-        "neuron_array.py", "fires = total >= 0", "fires = total > 0"),
+        "neuron_array.py", "self.spikes[lane].eq(potential >= 0)",
+        "self.spikes[lane].eq(potential > 0)"),
     "threshold not subtracted": Mutation(
-        "neuron_array.py", "Mux(fires, total, accumulator)", "accumulator"),
-    "bias missing": Mutation("neuron_array.py", "addend.eq(biases[lane])", "addend.eq(0)"),
+        "neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "bias[lane]"),
+    "threshold subtracted without a spike": Mutation(
+        "neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "rest[lane]"),
+    "bias missing": Mutation(
+        "neuron_array.py", "bias = self._parameters(m, \"bias\", self._bias)",
+        "bias = self._parameters(m, \"bias\", 0 * self._bias)"),
+    "bias missing in the first timestep": Mutation(
+        "neuron_array.py", "else network.timesteps if at_once else 1", "else 0"),
     "unsigned weight": Mutation(
-        "neuron_array.py", "addend.eq(self.weights[lane])",
-        "addend.eq(self.weights[lane].as_unsigned())"),
+        "neuron_array.py", "lambda lane, potential: self.weights[lane]}",
+        "lambda lane, potential: self.weights[lane].as_unsigned()}"),
     "membrane not reset between images": Mutation(
-        "neuron_array.py", "Mux(is_first, initial_membranes[lane], held)", "held"),
+        "layer.py", "((phase == len(parts) - 1) & ends)", "(phase == len(parts))"),
     "initial membrane loaded every timestep": Mutation(
-        "neuron_array.py", "Mux(is_first, initial_membranes[lane], held)",
-        "initial_membranes[lane]"),
-    "narrow accumulator": Mutation(
-        "neuron_array.py", "Signal(signed(self._widths.accumulator), name",
-        "Signal(signed(self._widths.accumulator - 3), name"),
-    "narrow membrane": Mutation(
-        "neuron_array.py", "self.membranes[lane].eq(self._saturated(remains))",
-        "self.membranes[lane].eq(remains[:self._widths.membrane - 2].as_signed())"),
+        "layer.py", "m.d.comb += region.eq(Region.STORED)", "m.d.comb += region.eq(begin)"),
+    "narrow potential": Mutation(
+        "neuron_array.py", "[signed(max(potentials[lane::lanes]))",
+        "[signed(max(potentials[lane::lanes]) - 2)"),
+    "stored membrane of another fold": Mutation(
+        "neuron_array.py", "Mux(self.fold == self._folds - 1, 0, self.fold + 1)", "self.fold"),
+    "membranes stored too late": Mutation(
+        "neuron_array.py", "write.en.eq(self._closes)]\n        return read.data",
+        "write.en.eq(self.commit & (self._fold == 0))]\n        return read.data"),
     "padding of the last transfer spikes": Mutation("encoder.py", "fires & inputs", "fires"),
     "encoder does not wait for room": Mutation(
         "encoder.py", "halves.can_drain & queue.room", "halves.can_drain"),
+    "silent words keep their place": Mutation(
+        "encoder.py", "queue.drop.eq(commit & ~matters)", "queue.drop.eq(0)"),
+    "a word without a spike is lost that closes a timestep": Mutation(
+        "encoder.py", "matters.eq(spikes.any() | word.last)", "matters.eq(spikes.any())"),
     "layer does not wait for room": Mutation("layer.py", "with m.If(queue.room):", "with m.If(1):"),
     "readout goes on while it must wait": Mutation(
-        "readout.py", "self.words.valid & word.final & advance", "self.words.valid & word.final"),
+        "readout.py", "self._select(m, before, known & advance, advance, currents)",
+        "self._select(m, before, known, advance, currents)"),
     "last result twice": Mutation(
         "readout.py", "self.results.valid.eq(summing)",
         "self.results.valid.eq(summing | (self.results.valid & self.results.payload.last))"),
     "wrong tap": Mutation("lfsr.py", "for tap in LFSR_TAPS:", "for tap in (32, 22, 3, 1):"),
-    "LFSR not restarted": Mutation(
-        "encoder.py", "halves.drained.eq(1), lfsr.restart.eq(1)", "halves.drained.eq(1)"),
+    "LFSR not restarted": Mutation("encoder.py", "lfsr.restart.eq(ends)", "lfsr.restart.eq(0)"),
     "full scale does not always fire": Mutation(
-        "encoder.py", "intensity + intensity[-1]", "intensity + C(0, 1)"),
+        "encoder.py", "Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +"),
     "partial draws not taken": Mutation(
         "encoder.py", "lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),
+    "transfers in the wrong part of a row": Mutation(
+        "encoder.py", "1 << loaded[:part_width]", "1 << ~loaded[:part_width]"),
     "off-by-one weight address": Mutation(
-        "layer.py", "addressed.base + buffer.address", "addressed.base + buffer.address + 1"),
+        "layer.py", "base + events.payload.address", "base + events.payload.address + 1"),
     "last event dropped": Mutation(
-        "layer.py", "with m.If(index == buffer.length - 1):",
-        "with m.If(index + (buffer.length > 1) == buffer.length - 1):"),
+        "layer.py", "Mux(events.payload.spike, Operation.SYNAPSE,",
+        "Mux(events.payload.spike & ~events.payload.last, Operation.SYNAPSE,"),
     "wrong order of folds": Mutation(
         "weight_memory.py", "fold * lanes:(fold + 1) * lanes]",
         "(self._folds - 1 - fold) * lanes:(self._folds - fold) * lanes]"),
     "commit signal a cycle late": Mutation(
         "neuron_array.py", "m.d.comb += self.commit.eq(", "m.d.sync += self.commit.eq("),
-    "begin waits a cycle": Mutation(
-        "layer.py", "with m.If(buffer.full):",
-        "late = Signal()\n                m.d.sync += late.eq(buffer.full & ~late)\n"
-        "                with m.If(buffer.full & late):"),
+    "a timestep is replayed once less": Mutation(
+        "replay.py", "with m.If(fold == self._folds - 1):",
+        "with m.If(fold == max(self._folds - 2, 0)):"),
+    "replaying waits a cycle": Mutation(
+        "replay.py", "(~sent.valid | taken) & ~closes)", "~sent.valid)"),
     "tie to the higher index": Mutation(
         "readout.py", "currents.current > best", "currents.current >= best"),
     "initial membrane not taken off the current": Mutation(
-        "readout.py", "- initial)", "- 0)"),
+        "readout.py", "offset = 0 if low else threshold - initial",
+        "offset = 0 if low else threshold"),
     "counts not reset between images": Mutation(
         "readout.py", "Mux(word.first, 0, stored[lane])", "stored[lane]"),
+    "a count is read before it is written": Mutation(
+        "readout.py", "m.d.sync += known.eq(~taken)", "m.d.sync += known.eq(1)"),
     "timestep survives a reset": Mutation(
-        "layer.py",
-        "Signal(index_shape(self._timesteps))",
-        "Signal(index_shape(self._timesteps), reset_less=True)"),
+        "layer.py", "part.count for part in parts)), name=\"round\")",
+        "part.count for part in parts)), name=\"round\", reset_less=True)"),
     "LFSR survives a reset": Mutation(
         "lfsr.py", "init=self._initial_state)", "init=self._initial_state, reset_less=True)"),
-    "serializer forgets an offset": Mutation(
-        "serializer.py", "Mux(word.last, 0, base + self._lanes)", "0"),
+    "serializer forgets where a word begins": Mutation(
+        "serializer.py", "group.base.eq(word.base + offset)", "group.base.eq(offset)"),
+    "serializer closes a timestep with every word": Mutation(
+        "serializer.py", "group.last.eq(word.last & is_final)", "group.last.eq(1)"),
 }
 
 
@@ -108,7 +127,7 @@ def tied_network() -> IntegerNetwork:
     return IntegerNetwork((small, tied), network.timesteps, seed=3)
 
 
-SPEC = AcceleratorSpec((3, 1), 4)
+SPEC = AcceleratorSpec((3, 1), 2, 4)
 """Folds in both layers, padding in the last transfer, an output layer that holds back the other."""
 IMAGES = np.random.default_rng(11).integers(0, 256, (6, 10))
 

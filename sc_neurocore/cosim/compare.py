@@ -98,8 +98,8 @@ def compare(network: IntegerNetwork, spec: AcceleratorSpec, golden: TracedResult
     if observation.fault:
         comparison.add(Mismatch("fault", "accelerator", None, None, None, None,
                                 observation.fault, "none"))
-    _compare_stage(comparison, "encoder", spec.word_lanes(network), observation.encoder, trace.input_spikes, None,
-                   cycles.encoder if with_cycles else None)
+    _compare_stage(comparison, "encoder", spec.word_lanes(network), observation.encoder,
+                   trace.input_spikes, None, cycles.encoder if with_cycles else None)
     for index, (layer, lanes) in enumerate(zip(observation.layers, spec.lanes, strict=True)):
         _compare_stage(comparison, f"layer {index}", lanes, layer, trace.spikes[index],
                        trace.membranes[index], cycles.layers[index] if with_cycles else None)

@@ -7,8 +7,7 @@ from amaranth.utils import ceil_log2
 
 from ..network import IntegerNetwork
 from ..rounds import encoder_rounds
-from ..spec import AcceleratorSpec, fold_count
-from ..spec import QUEUE_DEPTH
+from ..spec import QUEUE_DEPTH, AcceleratorSpec
 from .double_buffer import DoubleBuffer
 from .layouts import NO_COLLISIONS, encoder_trace, index_shape, spike_word
 from .lfsr import Lfsr
@@ -27,7 +26,7 @@ class SpikeEncoder(wiring.Component):
         if (2·phase + 1) / 2^(k + 1) is less than that limit / 2^intensity_width, phase being the
         lowest k = ceil(log2 T) bits of t ⊕ j in reverse order;
     direct
-        never; but the bits of the intensities are sent instead, a round for each, the highest first.
+        never; the bits of the intensities are sent instead, a round for each, the highest first.
 
     Throughput: ``encoder_lanes`` inputs a cycle, while the next image is loaded into the other half
     of the memory; words without spikes are skipped. Latency: `timing.ENCODE_LATENCY` cycles from

@@ -89,8 +89,8 @@ class Layer(wiring.Component):
             self._layer, self._lanes, self._spec.memories[self._index])
         m.submodules.neurons = neurons = NeuronArray(self._network, self._index, self._lanes,
                                                      trace=self._trace)
-        m.submodules.queue = queue = ReservedQueue(self.words.payload.shape(),
-                                                   self._spec.queue_depth(self._network, self._index))
+        m.submodules.queue = queue = ReservedQueue(
+            self.words.payload.shape(), self._spec.queue_depth(self._network, self._index))
         self._send(m, queue.words)
         events = self.events
         if self._folds > 1:

@@ -8,7 +8,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
-
 NO_COLLISIONS = {"no_rw_check": 1}
 """Attribute of a memory of which no entry is read, or at least needed, in the cycle in which it is
 written; otherwise Yosys adds logic to make sure that the old value is read."""

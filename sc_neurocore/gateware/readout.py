@@ -78,7 +78,8 @@ class Readout(wiring.Component):
             return before, Const(1, 1)
         fold = Signal(index_shape(folds))
         known = Signal()
-        m.submodules.counts = rows = memory.Memory(shape=layout, depth=folds, init=[], attrs=NO_COLLISIONS)
+        m.submodules.counts = rows = memory.Memory(shape=layout, depth=folds, init=[],
+                                                   attrs=NO_COLLISIONS)
         read, write = rows.read_port(), rows.write_port()
         m.d.comb += [read.addr.eq(fold), stored.eq(read.data), write.addr.eq(fold),
                      write.data.eq(counts), write.en.eq(taken)]

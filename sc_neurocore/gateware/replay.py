@@ -10,7 +10,7 @@ from .layouts import NO_COLLISIONS, event, index_shape
 
 
 class Replay(wiring.Component):
-    """Collects the events of a timestep while those of the timestep before are sent ``folds`` times.
+    """Collects a timestep's events while those of the timestep before are sent ``folds`` times.
 
     Throughput: an event in and an event out a cycle; but one cycle passes between the last event of
     a timestep and the next that is sent. Latency: the first event is sent 2 cycles after the last
@@ -39,7 +39,8 @@ class Replay(wiring.Component):
         index_width = ceil_log2(self._n_input)
         m.submodules.halves = halves = DoubleBuffer()
         m.submodules.kept = kept = memory.Memory(
-            shape=len(Value.cast(self.events.payload)), depth=2 << index_width, init=[], attrs=NO_COLLISIONS)
+            shape=len(Value.cast(self.events.payload)), depth=2 << index_width, init=[],
+            attrs=NO_COLLISIONS)
 
         write = kept.write_port()
         written = Signal(index_shape(self._n_input))

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..spec import GROUP, fold_count
+from ..spec import GROUP
 from .layouts import event, index_shape, spike_word
 
 
@@ -25,8 +25,8 @@ def first_set(bits: list[Value]) -> tuple[Value, Value]:
 class Serializer(wiring.Component):
     """Names the neurons that spiked in each word, lowest first.
 
-    A word is taken apart into groups of `spec.GROUP` neurons; those without a spike are skipped, and
-    the others wait in a register for their turn.
+    A word is taken apart into groups of `spec.GROUP` neurons; those without a spike are skipped,
+    and the others wait in a register for their turn.
 
     Throughput: an event a cycle; a word without spikes takes a cycle too, and sends an event
     without a spike. Latency: a cycle, or two where a word has several groups.

@@ -5,8 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerNetwork
-from ..spec import AcceleratorSpec
-from ..spec import QUEUE_DEPTH
+from ..spec import QUEUE_DEPTH, AcceleratorSpec
 from .layouts import encoder_trace, index_shape, spike_word
 from .reserved_queue import ReservedQueue
 

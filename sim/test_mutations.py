@@ -127,7 +127,7 @@ def tied_network() -> IntegerNetwork:
     return IntegerNetwork((small, tied), network.timesteps, seed=3)
 
 
-SPEC = AcceleratorSpec((3, 1), 2, 4)
+SPEC = AcceleratorSpec((3, 1), 4, 8)
 """Folds in both layers, padding in the last transfer, an output layer that holds back the other."""
 IMAGES = np.random.default_rng(11).integers(0, 256, (6, 10))
 

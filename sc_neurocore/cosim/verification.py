@@ -148,7 +148,7 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
                                               waves=waves is not None)
         runs = []
         for run in (_Run("steady", 0.0, 0),
-                    _Run("stalled", STALL, int(cycles.latency[0]) * 2 // 3)):
+                    _Run("stalled", STALL, _interruption(cycles))):
             observation = _simulate(network, images, spec, compiled, working / run.name, run,
                                     limit=_patience(cycles, run.stall),
                                     waves=None if run.stall else waves, seed=stall_seed)
@@ -173,6 +173,18 @@ def _working_folder(folder: Path | None) -> Iterator[Path]:
     finally:
         if not failed:
             shutil.rmtree(working, ignore_errors=True)
+
+
+def _interruption(cycles: Cycles) -> int:
+    """Cycles after which a reset finds layers and encoder in the middle of an image.
+
+    The encoder may be far ahead: take the commit nearest to two thirds of the first image's time,
+    but no image's last half of commits, when it could already be waiting for the next one.
+    """
+    commits = cycles.encoder.reshape(len(cycles.encoder), -1)
+    middle = commits[:, :commits.shape[1] // 2 + 1].ravel()
+    wanted = int(cycles.latency[0]) * 2 // 3
+    return max(2, int(middle[abs(middle - wanted).argmin()]))
 
 
 def _patience(cycles: Cycles, stall: float) -> int:

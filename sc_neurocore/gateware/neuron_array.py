@@ -270,7 +270,7 @@ class NeuronArray(wiring.Component):
                      Value.cast(write.data).eq(Value.cast(totals))]
 
     def _saturated(self, total: Value) -> Value:
-        """The potential that an operation leaves; or the membrane, after a ``FIRE`` that saturates."""
+        """What an operation leaves: the potential, or, after a ``FIRE`` here, the membrane."""
         if not self._saturates:
             return total
         limit = 2 ** (self._widths.membrane - 1)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -71,15 +71,10 @@ class Latency(click.ParamType):
         """Parse ``20us`` or ``1.5ms`` to microseconds."""
         if not isinstance(value, str):
             return value
-        found = re.fullmatch(r"([0-9.]+(?:e[+-]?[0-9]+)?)\s*(us|µs|ms|s)", value)
-        try:
-            return float(found[1]) * self.units[found[2]] if found else self._fail(value, param, ctx)
-        except ValueError:
-            return self._fail(value, param, ctx)
-
-    def _fail(self, value: str, param: click.Parameter | None, ctx: click.Context | None
-              ) -> NoReturn:
-        self.fail(f"{value!r} is not a time with its unit, as in 20us or 1.5ms", param, ctx)
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s)", value)
+        if not found:
+            self.fail(f"{value!r} is not a time with its unit, as in 20us or 1.5ms", param, ctx)
+        return float(found[1]) * self.units[found[2]]
 
 
 def layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
@@ -132,14 +127,15 @@ class Layout:
     def __post_init__(self) -> None:
         has_goal = self.latency is not None or self.fps is not None
         if has_goal and self.lanes is not None:
-            raise ValueError("--lanes must not be given with --latency or --fps, which choose lanes")
+            raise ValueError("--lanes must not be given with --latency or --fps, "
+                             "which choose lanes")
         if has_goal and self.device is None:
             raise ValueError("--latency and --fps need --device, the device to plan for")
         if self.clock_hz is not None and self.device is None:
             raise ValueError("--clock-hz needs --device, the device to plan for")
         if self.is_planned and self.encoder_lanes is not None:
-            raise ValueError("--encoder-lanes must not be given without --lanes if a device is, for "
-                             "which they are chosen as well")
+            raise ValueError("--encoder-lanes needs --lanes where there is a device; without "
+                             "these, both are chosen for it")
 
     @property
     def is_planned(self) -> bool:

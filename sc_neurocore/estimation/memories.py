@@ -7,22 +7,21 @@ cheapest by the costs that its description of a family has (``techlibs/lattice``
 
 from dataclasses import dataclass
 
-from .cells import Cells
-
 _SELECT = 0.5
 """Cost of a bit of a multiplexer or of a decoder between several RAMs."""
 _LOGIC_RAM, _LOGIC_ROM = 1.0, 1 / 16
 """Cost of a bit of a memory that becomes logic."""
 _PORT = 2.0
 """Cost of a read port that is not a write port as well."""
-_DPR16X4_LUTS = 6
-"""See `synthesis.area`."""
 
 
 @dataclass(frozen=True)
 class Ram:
-    """A kind of RAM of a family: ``1 << address_bits`` entries of ``widths[0]`` bits, or fewer and
-    wider ones. A write enable covers ``byte`` bits, or the whole width if that is less."""
+    """A kind of RAM of a family.
+
+    It has ``1 << address_bits`` entries of ``widths[0]`` bits, or fewer and wider ones. A write
+    enable covers ``byte`` bits, or the whole width if that is less.
+    """
 
     name: str
     address_bits: int
@@ -61,9 +60,9 @@ def ram_choice(ram: Ram, rows: int, width: int, writes: int) -> Choice:
     for shift, unit in enumerate(ram.widths):
         entries = 1 << ram.address_bits - shift
         banks = -(-rows // entries)
-        byte = min(ram.byte, unit) if writes else 1
-        padded = max(writes, 1) * (-(-width // max(writes, 1)) + byte - 1) // byte * byte
-        if writes:
+        padded = width
+        if writes:      # each part begins with a byte of its own
+            byte = min(ram.byte, unit)
             padded = writes * (-(-(width // writes) // byte) * byte)
         count = -(-banks * padded // unit)
         cost = (ram.cost * count + _SELECT * (banks - 1) * width + _PORT

@@ -37,30 +37,37 @@ class Site:
 
     @property
     def lanes(self) -> int:
+        """Neurons in a fold."""
         return self.spec.lanes[self.index]
 
     @property
     def folds(self) -> int:
+        """Folds of its neurons."""
         return self.spec.folds(self.network, self.index)
 
     @property
     def n_input(self) -> int:
+        """Inputs."""
         return self.network.layers[self.index].n_input
 
     @property
     def n_output(self) -> int:
+        """Neurons."""
         return self.network.layers[self.index].n_output
 
     @property
     def is_output(self) -> bool:
+        """Whether it is the output layer."""
         return self.index == len(self.network.layers) - 1
 
     @property
     def is_direct(self) -> bool:
+        """Whether it receives intensities as a current."""
         return is_direct(self.network, self.index)
 
     @property
     def saturates(self) -> bool:
+        """Whether a membrane may saturate."""
         return self.network.widths[self.index].saturates
 
     @property

@@ -7,24 +7,25 @@ from .cells import Cells
 
 LUTS: dict[str, dict[str, float]] = {
     "ecp5": {
-        "encoder": 27.023, "even lane": 1.064, "draw bit": 3.197, "lfsr": 39.436,
-        "plane bit": 0.71, "deep queue": 12.664, "queue": 5.855, "queued bit": 0.797,
-        "serializer": 7.32, "group lane": 1.857, "word lane": 1.38, "layer": 21.212,
-        "row bit": 0.487, "phase": 9.243, "lane": 1.273, "weight bit": 0.8, "loaded bit": 0.788,
-        "parameter bit": 0.12, "parameter": 0.055, "direct bit": 2.954, "replay": 22.11,
-        "replayed bit": 2.051, "bank": 1.632, "bank bit": 0.881, "readout": 7.098,
-        "count bit": 1.855, "selected bit": 1.015, "current bit": 1.66, "spike input lane": 0.667,
-        "saturating bit": 2, "direct layer": 9.628, "constant bit": 0.06,
-        "register file bit": 0.7},
+        "encoder": 28.991, "even lane": 1.164, "draw bit": 3.157, "lfsr": 41.661,
+        "plane bit": 0.636, "deep queue": 12.531, "queue": 5.789, "queued bit": 0.707,
+        "serializer": 7.328, "group lane": 1.95, "word lane": 1.575, "layer": 22.204,
+        "row bit": 0.592, "phase": 10.833, "lane": 1.561, "weight bit": 0.814,
+        "loaded bit": 0.917, "parameter bit": 0, "parameter": 0.041, "direct bit": 2.935,
+        "replay": 24.045, "replayed bit": 2.959, "bank": 1.081, "bank bit": 1.367,
+        "readout": 6.011, "count bit": 2.113, "selected bit": 0.856, "current bit": 2.31,
+        "spike input lane": 0.644, "saturating bit": 1.191, "direct layer": 9.291,
+        "constant bit": 0.111, "register file bit": 0.7},
     "ice40": {
-        "adder bit": 0.502, "encoder": 0, "even lane": 0.507, "draw bit": 2.575, "lfsr": 56.657,
-        "plane bit": 0.8, "deep queue": 13.716, "queue": 4.721, "queued bit": 0.813,
-        "serializer": 7.581, "group lane": 1.71, "word lane": 1.424, "layer": 17.176,
-        "row bit": 0.533, "phase": 10, "lane": 1.534, "weight bit": 2.763, "loaded bit": 0.869,
-        "parameter bit": 0.639, "parameter": 0.049, "direct bit": 2.5, "replay": 38.579,
-        "replayed bit": 2.378, "bank": 1.5, "bank bit": 0.7, "readout": 15.94, "count bit": 1.873,
-        "selected bit": 1.017, "current bit": 1.819, "spike input lane": 0.7, "saturating bit": 2,
-        "direct layer": 10, "constant bit": 0.06, "register file bit": 0.582},
+        "adder bit": 0.443, "encoder": 9.366, "even lane": 0.461, "draw bit": 2.533,
+        "lfsr": 51.746, "plane bit": 0.8, "deep queue": 18.984, "queue": 4.823,
+        "queued bit": 0.562, "serializer": 8.018, "group lane": 1.726, "word lane": 1.432,
+        "layer": 17.155, "row bit": 0.546, "phase": 10, "lane": 1.758, "weight bit": 3.019,
+        "loaded bit": 1.022, "parameter bit": 0.671, "parameter": 0.055, "direct bit": 2.5,
+        "replay": 36.789, "replayed bit": 2.488, "bank": 1.5, "bank bit": 0.7, "readout": 15.871,
+        "count bit": 1.877, "selected bit": 1.05, "current bit": 1.8, "spike input lane": 0.728,
+        "saturating bit": 0.25, "direct layer": 10, "constant bit": 0.06,
+        "register file bit": 0.57},
 }
 """LUTs of each kind of logic that `Cells` name."""
 

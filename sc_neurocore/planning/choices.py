@@ -34,7 +34,8 @@ def useful_lanes(n_output: int) -> list[int]:
 
 def encoder_choices(workload: Workload, base: AcceleratorSpec, family: str) -> list[Choice]:
     """Encoders of different width; with spikes from outside, the one that takes transfers."""
-    network, made = workload.network, []
+    network = workload.network
+    made: list[Choice] = []
     for lanes in ENCODER_LANES:
         if lanes < base.beats or (network.encoder == "events" and made):
             continue
@@ -48,7 +49,8 @@ def encoder_choices(workload: Workload, base: AcceleratorSpec, family: str) -> l
 def layer_choices(workload: Workload, base: AcceleratorSpec, family: str, index: int
                   ) -> list[Choice]:
     """Lanes and memories of a layer."""
-    network, made = workload.network, []
+    network = workload.network
+    made: list[Choice] = []
     layer = network.layers[index]
     for lanes in useful_lanes(layer.n_output):
         folds = fold_count(layer.n_output, lanes)

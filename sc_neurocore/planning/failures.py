@@ -73,7 +73,8 @@ def _too_slow(network: IntegerNetwork, device: Device, goal: Goal, searches: Sea
                          min(pace.interval_cyc for pace in paces))
     mhz = goal.clock_hz / 1e6
     if latency > goal.latency_cyc:
-        asked = f"A latency of {goal.latency_us:g} us is {goal.latency_cyc:.0f} cycles at {mhz:g} MHz"
+        asked = (f"A latency of {goal.latency_us:g} us is {goal.latency_cyc:.0f} cycles at "
+                 f"{mhz:g} MHz")
         takes, faster = f"{latency} cycles", latency / goal.latency_cyc
         advice = [f"ask for {_up(latency / mhz)} us"]
     else:

@@ -143,7 +143,8 @@ class Search:
                 key=lambda choice: (self._cost(choice), choice.load)) for stage in self.stages))
 
     def _candidate(self, chosen: tuple[Choice, ...]) -> Candidate:
-        return Candidate(chosen, layout(self.beats, chosen), added(choice.area for choice in chosen))
+        return Candidate(chosen, layout(self.beats, chosen),
+                         added(choice.area for choice in chosen))
 
     def _cost(self, choice: Choice) -> float:
         return sum(self._prices[name] * share

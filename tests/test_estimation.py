@@ -1,5 +1,7 @@
 """Estimated area against Yosys; ``benchmarks/estimates.py`` does it for many more networks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def network(*shape: int, weight_width: int = 4, timesteps: int = 4, **options) -
         IntegerLayer(random.integers(-half, half, (outputs, inputs)),
                      random.integers(-half, half, outputs), np.full(outputs, 2 * half),
                      np.full(outputs, half), weight_width)
-        for inputs, outputs in zip(shape, shape[1:], strict=False)), timesteps, **options)
+        for inputs, outputs in pairwise(shape)), timesteps, **options)
 
 
 @pytest.mark.parametrize(("family", "shape", "lanes", "options"), [

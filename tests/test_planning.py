@@ -1,5 +1,7 @@
 """Layouts for goals: they reach them, fit, and what cannot be is said with what can."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def network(*shape: int, weight_width: int = 4, timesteps: int = 4, **options) -
     return IntegerNetwork(tuple(
         IntegerLayer(random.integers(-half, half, (outputs, inputs)), np.zeros(outputs, int),
                      np.full(outputs, 2 * half), np.zeros(outputs, int), weight_width)
-        for inputs, outputs in zip(shape, shape[1:], strict=False)), timesteps, **options)
+        for inputs, outputs in pairwise(shape)), timesteps, **options)
 
 
 def test_lanes_of_which_none_is_idle_for_nothing():

@@ -1,7 +1,7 @@
 """What logic costs, by least squares from Yosys's results.
 
-The networks they were fitted to are those that ``benchmarks/estimates.json`` marks for a family; the
-others there tell how far the estimates can be trusted.
+The networks they were fitted to are those that ``benchmarks/estimates.json`` marks for a family;
+the others there tell how far the estimates can be trusted.
 """
 
 from math import ceil

@@ -301,6 +301,24 @@ def test_verilog(folder, capfd):
     assert "output trace_" not in plain
 
 
+def test_verilog_for_a_goal(folder, capfd):
+    arguments = ["verilog", "network.safetensors", "--device", "ecp5-25k"]
+    fastest = succeeds(capfd, *arguments, "--output", "a.v")
+    assert fastest["plan"]["lanes"] == fastest["lanes"]
+    made = succeeds(capfd, *arguments, "--latency", "0.01ms", "--clock-hz", 50e6, "--data",
+                    "data.npz", "--output", "b.v")
+    assert made["plan"]["latency_us"] <= 10
+    assert made["plan"]["counted_with"] == "5 images"
+    assert succeeds(capfd, *arguments, "--fps", 1e5, "--output", "b.v")["plan"][
+        "images_per_s"] >= 1e5
+    code, out, _ = run(capfd, *arguments, "--lanes", "2,1", "--encoder-lanes", 32, "--output",
+                       "b.v")
+    assert code == 0
+    assert out.startswith("Plan for 6-5-3 on Lattice LFE5U-25F")
+    assert "encoder lanes  32\n" in out
+    assert "written to b.v" in out
+
+
 def test_verify(folder, capfd):
     report = succeeds(capfd, "verify", "network.safetensors", "--data", "data.npz", "--images", 2,
                       "--waves", "waves.vcd", "--folder", folder / "simulations")
@@ -365,6 +383,17 @@ LAST = ["network.safetensors", *OUT]
     (["verilog", "network.safetensors", "--output", "./network.safetensors"],
      "must not be the input"),
     (["verify", "network.safetensors", "--data", "data.npz", "--images", "0"], "'--images'"),
+    (["verilog", *LAST, "--latency", "20us"], "--latency and --fps need --device"),
+    (["verilog", *LAST, "--latency", "20"], "'20' is not a time with its unit, as in 20us"),
+    (["verilog", *LAST, "--clock-hz", "1e6"], "--clock-hz needs --device"),
+    (["verilog", *LAST, "--device", "ecp5-25k", "--fps", "9", "--lanes", "4"],
+     "--lanes must not be given with --latency or --fps, which choose lanes"),
+    (["verilog", *LAST, "--device", "ecp5-25k", "--encoder-lanes", "8"],
+     "--encoder-lanes needs --lanes"),
+    (["verilog", *LAST, "--device", "ecp5-25k", "--latency", "0.1us"],
+     "A latency of 0.1 us is 10 cycles at 100 MHz"),
+    (["verify", "network.safetensors", "--data", "data.npz", "--device", "ecp6"],
+     "Device must be one of"),
 ])
 def test_bad_input_is_one_line_and_leaves_no_file(folder, capfd, arguments, message):
     assert message in fails(capfd, *arguments)

@@ -2,51 +2,62 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .frame import Outcome, check_different, check_suffix, command, progress_bar
 from .options import (
     COUNT,
+    DATA,
     FOLDER,
     OUTPUT,
-    accelerator_spec,
+    PLANNED_IMAGES,
+    Layout,
     data_option,
     layout_options,
     load_inputs,
     load_network,
     network_argument,
     seed_option,
+    with_plan,
 )
 
 
 @command
 @network_argument
 @layout_options
+@click.option("--data", metavar="DATA", help=f"Images to count a plan's cycles with: {DATA}")
 @click.option("--trace", is_flag=True, help="Add the trace ports.")
 @click.option("--name", default="accelerator", show_default=True, help="Name of the top module.")
 @seed_option
 @click.option("--output", type=OUTPUT, required=True, help="Verilog file.")
-def verilog(network: Path, lanes: int | tuple[int, ...], beats: int, trace: bool, name: str,
-            seed: int | None, output: Path) -> Outcome:
+def verilog(network: Path, data: str | None, trace: bool, name: str, seed: int | None,
+            output: Path, **layout: Any) -> Outcome:
     """Generate the circuit.
 
-    NETWORK is an integer network. Its weights become initial contents of memories.
+    NETWORK is an integer network. Its weights become initial contents of memories. Either --lanes
+    say how it is laid out, or it is chosen for a device: the smallest layout that is as fast as
+    --latency or --fps ask for, or the fastest one that fits.
     """
     from .. import verilog as generator
+    from ..datasets import load_images
     from ..files import replacing
 
+    asked = Layout(**layout)
     loaded = load_network(network, seed)
-    spec = accelerator_spec(loaded, lanes, beats)
     check_different(network, output)
+    inputs = (None if data is None else
+              loaded.intensities(load_images(data, limit=PLANNED_IMAGES).images))
     with replacing(output) as part, progress_bar("generating Verilog"):
+        spec, plan = asked.choose(loaded, inputs)
         text = generator.generate(loaded, spec, trace=trace, name=name)
         part.write_text(text, encoding="utf-8")
     lines = text.count("\n")
-    return Outcome({"output": str(output), "name": name, "lanes": list(spec.lanes),
-                    "beats": spec.beats, "lines": lines},
-                   f"{name}, lanes {', '.join(map(str, spec.lanes))}: "
-                   f"{lines} lines, written to {output}")
+    return with_plan({"output": str(output), "name": name, "lanes": list(spec.lanes),
+                      "beats": spec.beats, "lines": lines},
+                     f"{name}, lanes {', '.join(map(str, spec.lanes))}: "
+                     f"{lines} lines, written to {output}", plan)
 
 
 @command
@@ -58,8 +69,8 @@ def verilog(network: Path, lanes: int | tuple[int, ...], beats: int, trace: bool
 @click.option("--waves", type=OUTPUT, help="Waveform of the run without stalls, .vcd.")
 @click.option("--folder", type=FOLDER,
               help="Folder for logs and for compiled simulations, which are used again.")
-def verify(network: Path, data: str, images: int, lanes: int | tuple[int, ...], beats: int,
-           seed: int | None, waves: Path | None, folder: Path | None) -> Outcome:
+def verify(network: Path, data: str, images: int, seed: int | None, waves: Path | None,
+           folder: Path | None, **layout: Any) -> Outcome:
     """Simulate the circuit and compare it with the golden model.
 
     NETWORK is an integer network. Every spike, membrane, result and cycle of its Verilog is
@@ -69,11 +80,13 @@ def verify(network: Path, data: str, images: int, lanes: int | tuple[int, ...], 
     from ..files import replacing
 
     check_suffix(waves, ".vcd")
+    asked = Layout(**layout)
     loaded = load_network(network, seed)
-    spec = accelerator_spec(loaded, lanes, beats)
     _, inputs = load_inputs(loaded, data, images)
+    spec, plan = asked.choose(loaded, inputs)
     with (nullcontext() if waves is None else replacing(waves) as part,
           progress_bar(f"co-simulating {len(inputs)} images")):
         report = cosim.verify(loaded, inputs, spec, folder=folder, waves=part)
-    return Outcome(report.as_dict(), f"{report}\n{report.cycles_per_image:.1f} cycles per image",
-                   report.passed)
+    return with_plan(report.as_dict(),
+                     f"{report}\n{report.cycles_per_image:.1f} cycles per image", plan,
+                     report.passed)

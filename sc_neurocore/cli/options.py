@@ -1,9 +1,10 @@
 """Options that several commands have, and what they stand for."""
 
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -12,11 +13,14 @@ from .frame import Outcome
 if TYPE_CHECKING:
     from ..datasets import Images
     from ..network import IntegerNetwork
+    from ..planning import Plan
     from ..spec import AcceleratorSpec
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+PLANNED_IMAGES = 5
+"""Images that a plan's cycles are counted with, at most."""
 COUNT = click.IntRange(min=1)
 DATA = ("digits, a folder of IDX files, or an .npz or .npy file: images, (n, n_input) in [0, 1], "
         "and labels, (n,) integers.")
@@ -59,14 +63,48 @@ def model_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
     return model(weights(shape(function)))
 
 
+class Latency(click.ParamType):
+    """A time with its unit."""
+
+    name = "TIME"
+    units: ClassVar = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
+
+    def convert(self, value: Any, param: click.Parameter | None,
+                ctx: click.Context | None) -> float:
+        """Parse ``20us`` or ``1.5ms`` to microseconds."""
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s)", value)
+        if not found:
+            self.fail(f"{value!r} is not a time with its unit, as in 20us or 1.5ms", param, ctx)
+        return float(found[1]) * self.units[found[2]]
+
+
 def layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
-    """Add the options of an accelerator's layout."""
-    beats = click.option("--beats", type=int, default=8, show_default=True,
-                         help="Intensities in an input transfer.")
-    lanes = click.option("--lanes", type=Integers(), default=16, show_default=True,
-                         help="Neurons that a layer updates in parallel: at most N in each layer, "
-                              "or one number a layer.")
-    return lanes(beats(function))
+    """Add the options of an accelerator's layout: the layout itself, or a goal for it."""
+    options = [
+        click.option("--device", metavar="NAME",
+                     help="ecp5-25k, -45k, -85k, ice40-up5k or ice40-hx8k: without --lanes, choose "
+                          "the layout for it."),
+        click.option("--latency", type=Latency(),
+                     help="The smallest layout that takes at most TIME an image, as in 20us.  "
+                          "[default: the fastest that fits the device]"),
+        click.option("--fps", type=click.FloatRange(min=0, min_open=True), metavar="N",
+                     help="The smallest layout that takes N images per second."),
+        click.option("--clock-hz", type=click.FloatRange(min=0, min_open=True), metavar="N",
+                     help="Clock that these are reckoned with.  [default: 100e6 on ECP5, 24e6 on "
+                          "ice40-up5k, 48e6 on ice40-hx8k]"),
+        click.option("--lanes", type=Integers(),
+                     help="Neurons that a layer updates in parallel: at most N in each layer, or "
+                          "one number a layer.  [default: 16, if no device is given]"),
+        click.option("--encoder-lanes", type=int, metavar="N",
+                     help="Inputs that the encoder examines in a cycle.  [default: 16, or BEATS if "
+                          "that is more]"),
+        click.option("--beats", type=int, default=8, show_default=True,
+                     help="Intensities in an input transfer.")]
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def load_network(path: Path, seed: int | None) -> "IntegerNetwork":
@@ -86,13 +124,69 @@ def load_inputs(network: "IntegerNetwork", data: str, limit: int | None) -> tupl
     return source, source.images if events else network.intensities(source.images)
 
 
-def accelerator_spec(network: "IntegerNetwork", lanes: int | tuple[int, ...],
-                     beats: int) -> "AcceleratorSpec":
+@dataclass(frozen=True)
+class Layout:
+    """What the options of `layout_options` say."""
+
+    device: str | None
+    latency: float | None
+    fps: float | None
+    clock_hz: float | None
+    lanes: int | tuple[int, ...] | None
+    encoder_lanes: int | None
+    beats: int
+
+    def __post_init__(self) -> None:
+        has_goal = self.latency is not None or self.fps is not None
+        if has_goal and self.lanes is not None:
+            raise ValueError("--lanes must not be given with --latency or --fps, "
+                             "which choose lanes")
+        if has_goal and self.device is None:
+            raise ValueError("--latency and --fps need --device, the device to plan for")
+        if self.clock_hz is not None and self.device is None:
+            raise ValueError("--clock-hz needs --device, the device to plan for")
+        if self.is_planned and self.encoder_lanes is not None:
+            raise ValueError("--encoder-lanes needs --lanes where there is a device; without "
+                             "these, both are chosen for it")
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether it is to be chosen for a device."""
+        return self.device is not None and self.lanes is None
+
+    def choose(self, network: "IntegerNetwork", inputs: Any = None
+               ) -> "tuple[AcceleratorSpec, Plan | None]":
+        """The layout; and, if there is a device, what is expected of it there."""
+        from .. import planning
+
+        images = None if inputs is None else inputs[:PLANNED_IMAGES]
+        if self.is_planned:
+            plan = planning.plan(network, self.device or "", latency_us=self.latency,
+                                 images_per_s=self.fps, clock_hz=self.clock_hz, beats=self.beats,
+                                 inputs=images)
+            return plan.spec, plan
+        spec = accelerator_spec(network, 16 if self.lanes is None else self.lanes, self.beats,
+                                self.encoder_lanes or 0)
+        if self.device is None:
+            return spec, None
+        return spec, planning.assess(network, spec, self.device, clock_hz=self.clock_hz,
+                                     inputs=images)
+
+
+def with_plan(document: dict[str, Any], text: str, plan: "Plan | None", passed: bool = True
+              ) -> Outcome:
+    """An outcome that shows the plan as well, if there is one."""
+    if plan is None:
+        return Outcome(document, text, passed)
+    return Outcome(document | {"plan": plan.as_dict()}, f"{plan}\n\n{text}", passed)
+
+
+def accelerator_spec(network: "IntegerNetwork", lanes: int | tuple[int, ...], beats: int,
+                     encoder_lanes: int = 0) -> "AcceleratorSpec":
     """Layout with at most so many lanes, or with exactly those of each layer."""
     from ..spec import AcceleratorSpec
 
-    if isinstance(lanes, int):
-        return AcceleratorSpec.for_network(network, lanes, beats)
-    spec = AcceleratorSpec(lanes, beats)
+    spec = (AcceleratorSpec.for_network(network, lanes, beats) if isinstance(lanes, int)
+            else AcceleratorSpec(lanes, beats))
     spec.check(network)
-    return spec
+    return replace(spec, encoder_lanes=encoder_lanes) if encoder_lanes else spec

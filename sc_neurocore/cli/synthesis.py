@@ -1,6 +1,8 @@
 """The command that says how large and how fast a circuit is."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,18 +11,17 @@ from .options import (
     COUNT,
     DATA,
     FOLDER,
-    accelerator_spec,
+    Layout,
     layout_options,
     load_network,
     network_argument,
     seed_option,
+    with_plan,
 )
 
 
 @command
 @network_argument
-@click.option("--device", default="ecp5-25k", show_default=True,
-              help="ecp5-25k, -45k, -85k, ice40-up5k, ice40-hx8k, or xc7, which is mapped alone.")
 @layout_options
 @click.option("--data", metavar="DATA", help=f"Count cycles and synaptic operations: {DATA}")
 @click.option("--images", type=COUNT, default=10, show_default=True,
@@ -35,13 +36,14 @@ from .options import (
               help="Run yosys and nextpnr from PATH in place of those that pip installs.")
 @seed_option
 @click.option("--output", type=FOLDER, help="Folder for Verilog, netlists, reports and logs.")
-def synth(network: Path, device: str, lanes: int | tuple[int, ...], beats: int, data: str | None,
-          images: int, seeds: int, no_place: bool, target: float | None, jobs: int, native: bool,
-          seed: int | None, output: Path | None) -> Outcome:
+def synth(network: Path, data: str | None, images: int, seeds: int, no_place: bool,
+          target: float | None, jobs: int, native: bool, seed: int | None, output: Path | None,
+          **layout: Any) -> Outcome:
     """Map and place the circuit: area, frequency, throughput.
 
     NETWORK is an integer network. Yosys maps its Verilog for a device, nextpnr places and routes
-    it; with DATA, cycles are the golden model's for test images.
+    it; with DATA, cycles are the golden model's for test images. The device is ecp5-25k by default,
+    and may be xc7 as well, which is mapped alone and not planned for.
     """
     from .. import synthesis
     from ..datasets import load_images
@@ -50,10 +52,13 @@ def synth(network: Path, device: str, lanes: int | tuple[int, ...], beats: int, 
 
     if output is not None:
         check_folder(output)
-    found = synthesis.find_device(device)
+    asked = Layout(**layout)
+    found = synthesis.find_device(asked.device or "ecp5-25k")
+    if found.resources is None and asked.latency is None and asked.fps is None:
+        asked = replace(asked, device=None, clock_hz=None)
     loaded = load_network(network, seed)
-    spec = accelerator_spec(loaded, lanes, beats)
     inputs = None if data is None else loaded.intensities(load_images(data, limit=images).images)
+    spec, plan = asked.choose(loaded, inputs)
     with working_folder(None) as working, progress_bar("synthesizing") as show:
         report = synthesis.synthesize(
             loaded, spec, found, inputs=inputs, seeds=() if no_place else range(1, 1 + seeds),
@@ -62,4 +67,4 @@ def synth(network: Path, device: str, lanes: int | tuple[int, ...], beats: int, 
         if output is not None:
             fill_folder(output, working)
     written = "" if output is None else f"\n\nfiles in {output}"
-    return Outcome(report.as_dict(), f"{report}{written}")
+    return with_plan(report.as_dict(), f"{report}{written}", plan)

@@ -63,7 +63,9 @@ class Replay(wiring.Component):
                      taken.eq(sent.valid & sent.ready),
                      closes.eq(taken & sent.payload.last),
                      fetch.eq(halves.can_drain & (~sent.valid | taken) & ~closes),
-                     read.addr.eq(Cat(index[:index_width], halves.drain)), read.en.eq(fetch)]
+                     read.addr.eq(Cat(index[:index_width], halves.drain)),
+                     # Sooner than `fetch`, which has to know what was read before.
+                     read.en.eq(~sent.valid | sent.ready)]
         m.d.sync += sent.valid.eq(fetch | (sent.valid & ~taken))
         with m.If(fetch):
             m.d.sync += index.eq(index + 1)

@@ -1,0 +1,256 @@
+"""The parts of an accelerator: what each of them consists of, one function for each.
+
+They follow `sc_neurocore.gateware` file by file, and count what a reader finds there: registers and
+adders, and memories as Yosys makes them. What cannot be counted, logic, is named: so many things of
+a kind of `prices.LUTS`.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ..network import IntegerNetwork
+from ..rounds import Adds, Closes, encoder_rounds, is_direct, phases
+from ..spec import GROUP, QUEUE_DEPTH, AcceleratorSpec
+from ..widths import signed_width
+from .cells import Cells, total
+from .memories import choose
+
+COMBINATORIAL_FOLDS = 16
+"""As in `gateware.neuron_array`."""
+_STAGES = 3
+"""Stages of a layer's pipeline: addressed, fetched, executed."""
+
+
+def index_bits(entries: int) -> int:
+    """Bits of an index in range(entries), as `gateware.layouts.index_shape` has it."""
+    return max(1, (entries - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class Site:
+    """A layer of a network in a layout, and what its parts are made of."""
+
+    network: IntegerNetwork
+    spec: AcceleratorSpec
+    index: int
+    family: str
+
+    @property
+    def lanes(self) -> int:
+        """Neurons in a fold."""
+        return self.spec.lanes[self.index]
+
+    @property
+    def folds(self) -> int:
+        """Folds of its neurons."""
+        return self.spec.folds(self.network, self.index)
+
+    @property
+    def n_input(self) -> int:
+        """Inputs."""
+        return self.network.layers[self.index].n_input
+
+    @property
+    def n_output(self) -> int:
+        """Neurons."""
+        return self.network.layers[self.index].n_output
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is the output layer."""
+        return self.index == len(self.network.layers) - 1
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it receives intensities as a current."""
+        return is_direct(self.network, self.index)
+
+    @property
+    def saturates(self) -> bool:
+        """Whether a membrane may saturate."""
+        return self.network.widths[self.index].saturates
+
+    @property
+    def potentials(self) -> list[int]:
+        """Bits of the potential of each lane."""
+        widths = self.network.widths[self.index].potentials
+        return [max(widths[lane::self.lanes]) for lane in range(self.lanes)]
+
+
+def memory(family: str, rows: int, width: int, *, writes: int = 1, wants: str = "",
+           registered: bool = False, name: str = "") -> Cells:
+    """A memory with one synchronous read port; ``registered`` with a register behind it."""
+    choice = choose(family, rows, width, writes=writes, wants=wants)
+    absorbs = family == "ecp5" and choice.kind == "block" and choice.banks == 1
+    flip_flops = width * (registered and not absorbs)
+    logic: Counter[str] = Counter()
+    if choice.kind != "block":
+        flip_flops += width
+    if choice.kind == "logic" and writes:
+        flip_flops += rows * width
+        logic["register file bit"] = rows * width
+    elif choice.kind == "logic":
+        logic["constant bit"] = rows * width
+    if choice.banks > 1:
+        flip_flops += index_bits(choice.banks) * (choice.kind == "block")
+        logic["bank bit"] = (choice.banks - 1) * width
+        logic["bank"] = choice.banks * bool(writes)
+    return Cells(logic, (), flip_flops, choice.count * (choice.kind == "block"),
+                 choice.count * (choice.kind == "lut"))
+
+
+def queue(family: str, width: int, depth: int) -> Cells:
+    """`ReservedQueue`."""
+    if depth == 1:
+        return Cells(Counter({"queue": 1, "queued bit": width}), (), 2 + width)
+    bits = depth.bit_length()
+    return memory(family, depth, width) + Cells(
+        Counter({"deep queue": 1}), (bits, bits, bits), 3 * bits + 1)
+
+
+def encoder(network: IntegerNetwork, spec: AcceleratorSpec, family: str) -> Cells:
+    """`SpikeEncoder` or `SpikeInput`, its queue included."""
+    lanes, rows = spec.word_lanes(network), index_bits(spec.encoder_words(network))
+    rounds = index_bits(encoder_rounds(network))
+    words = queue(family, lanes + 1 + index_bits(network.n_input), QUEUE_DEPTH)
+    if network.encoder == "events":
+        return words + Cells(Counter({"spike input lane": lanes}), (), rows)
+    beats, width = spec.beats, network.intensity_width
+    image = memory(family, 2 << (spec.encoder_words(network) - 1).bit_length(), lanes * width,
+                   writes=lanes // beats, wants="block", registered=True)
+    control = Cells(Counter({"encoder": 1}), (),
+                    4 + index_bits(spec.transfers(network)) + rows + rounds + 3 + 3 + 2
+                    + rows + lanes)
+    compares = Cells()
+    if network.encoder == "lfsr":
+        compares = Cells(Counter({"draw bit": lanes * width, "lfsr": 1}), (width + 2,) * lanes, 32)
+    elif network.encoder == "low_discrepancy":
+        compares = Cells(Counter({"even lane": lanes}), (width + 2,) * lanes, rows + rounds)
+    else:
+        compares = Cells(Counter({"plane bit": lanes * width}), (), rounds)
+    return total([words, image, control, compares])
+
+
+def serializer(n_neurons: int, lanes: int, base_bits: int) -> Cells:
+    """`Serializer`; ``base_bits`` of the number of a word's first neuron are not constant."""
+    group, parts = min(lanes, GROUP), -(-lanes // GROUP)
+    bits = base_bits + (parts - 1).bit_length()
+    cells = Cells(Counter({"serializer": 1, "group lane": group}), (), group + 1 + bits + 1)
+    if parts > 1:
+        cells += Cells(Counter({"word lane": lanes}), (), parts + 1)
+    return cells
+
+
+def replay(site: Site) -> Cells:
+    """`Replay`, of a layer with several folds."""
+    bits = index_bits(site.n_input)
+    return memory(site.family, 2 << (site.n_input - 1).bit_length(), bits + 2) + Cells(
+        Counter({"replay": 1, "replayed bit": bits}), (bits, bits),
+        4 + bits + bits + index_bits(site.folds) + 1)
+
+
+def weights(site: Site) -> Cells:
+    """`WeightMemory`."""
+    layer, kind = site.network.layers[site.index], site.spec.memories[site.index]
+    rows, width = max(2, site.folds * site.n_input), layer.weight_width * site.lanes
+    if kind == "logic":
+        return Cells(Counter({"constant bit": rows * width}), (), 2 * index_bits(rows))
+    return memory(site.family, rows, width, writes=0, wants="block", registered=True)
+
+
+def _flags(site: Site) -> int:
+    """Flags of the neuron array: what holds of the operation that is executed."""
+    kinds = {part.closes for part in phases(site.network, site.index)}
+    flags = 3 + site.saturates + (site.folds > 1 and len(kinds) > 1)
+    if site.is_direct:
+        flags += 4
+    if site.folds == 1:
+        flags += 1 + site.is_direct
+    return flags + (Closes.KEEP in kinds)
+
+
+def neurons(site: Site) -> Cells:
+    """`NeuronArray`: potentials, their adders, and what is added."""
+    widths, lanes, folds = site.potentials, site.lanes, site.folds
+    bits = sum(widths)
+    weight = site.network.layers[site.index].weight_width
+    logic = Counter({"weight bit": weight * lanes, "lane": lanes})
+    cells = Cells(logic, tuple(widths), bits + _flags(site))
+    if site.saturates:
+        cells += Cells(Counter({"saturating bit": bits}), tuple(widths) * 2)
+    if site.is_direct:
+        cells += Cells(Counter({"direct bit": bits}), (), bits if folds == 1 else 0)
+        if folds > 1:
+            cells += memory(site.family, folds, bits)
+    if folds > 1:
+        depth = 1 << (folds - 1).bit_length()
+        cells += memory(site.family, depth * (2 + site.is_direct), bits)
+        cells += Cells(Counter({"loaded bit": bits}))
+    return cells + parameters(site)
+
+
+def parameters(site: Site) -> Cells:
+    """Biases and thresholds of the folds, as they are added to the potentials."""
+    if site.folds == 1:
+        return Cells()
+    neurons, scheduled = site.network.neurons(site.index), site.network.schedule == "pipelined"
+    bias = neurons.biases * (scheduled and not site.is_direct)
+    rows = [bias - neurons.thresholds, *([bias] if bias.any() else []),
+            *([neurons.biases] if site.is_direct else [])]
+    widths = [signed_width(int(values.min()), int(values.max())) for values in rows]
+    if site.folds > COMBINATORIAL_FOLDS:
+        return total(memory(site.family, site.folds, width * site.lanes, writes=0)
+                     for width in widths)
+    bits = sum(widths) * site.lanes
+    return Cells(Counter({"parameter bit": bits, "parameter": bits * site.folds}))
+
+
+def control(site: Site) -> Cells:
+    """`Layer` without what has a file of its own."""
+    parts = phases(site.network, site.index)
+    folds, rows = index_bits(site.folds), index_bits(site.folds * site.n_input)
+    closes = {part.closes for part in parts}
+    operations = 3 if site.is_direct or site.saturates or Closes.KEEP in closes else 2
+    step = operations * 2 + 2 * (1 + site.is_direct) + _STAGES * folds
+    # With one fold the row of its first weight is 0; what is added to it for the next fold must be
+    # a power of two for Yosys to see that.
+    base = (rows - (site.n_input & -site.n_input).bit_length() + 1
+            if site.folds == 1 and site.n_input & site.n_input - 1 else
+            rows * (site.folds > 1))
+    registers = (1 + site.saturates + index_bits(len(parts))
+                 + index_bits(max(part.count for part in parts)) + folds + step + rows + base
+                 + 6 * site.is_output + index_bits(site.n_output) * (
+                     site.folds > 1 and not site.is_output))
+    adders = (base, rows) if base else ()
+    adds = {part.adds for part in parts}
+    return Cells(Counter({"layer": 1, "row bit": base,
+                          "phase": len(parts) - 1, "direct layer": int(Adds.CURRENT in adds)}),
+                 adders, registers)
+
+
+def layer_queue(site: Site) -> Cells:
+    """`ReservedQueue` at the end of a layer."""
+    depth = site.spec.queue_depth(site.folds)
+    if site.is_output:
+        widths = site.network.widths[site.index]
+        width = site.lanes + 2 + (sum(site.potentials) if depth == 1
+                                  else 1 + widths.accumulator * site.lanes)
+    else:
+        width = site.lanes + 1 + (depth > 1) * index_bits(site.n_output)
+    return queue(site.family, width, depth)
+
+
+def readout(site: Site) -> Cells:
+    """`Readout`."""
+    network, lanes = site.network, site.lanes
+    count, current, neuron = network.count_width, network.current_width, index_bits(site.n_output)
+    result = 2 * neuron + count + current + 1
+    cells = Cells(Counter({"readout": 1, "count bit": lanes * count, "current bit": current,
+                           "selected bit": (lanes - 1) * (max(site.potentials) + count + 1)}),
+                  (current, current, *[current] * -(-count // 4)),
+                  current + neuron + index_bits(lanes) + neuron + 1
+                  + (result - neuron) + result + 1)
+    if site.folds == 1:
+        return cells + Cells(Counter(), (), lanes * count)
+    return cells + memory(site.family, site.folds, lanes * count) + Cells(
+        Counter(), (), index_bits(site.folds) + 1)

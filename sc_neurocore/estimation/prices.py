@@ -1,0 +1,50 @@
+"""What logic costs, by least squares from Yosys's results.
+
+The networks they were fitted to are those that ``benchmarks/estimates.json`` marks for a family;
+the others there tell how far the estimates can be trusted.
+"""
+
+from math import ceil
+
+from ..synthesis.area import Area
+from .cells import Cells
+
+LUTS: dict[str, dict[str, float]] = {
+    "ecp5": {
+        "encoder": 28.991, "even lane": 1.164, "draw bit": 3.157, "lfsr": 41.661,
+        "plane bit": 0.636, "deep queue": 12.531, "queue": 5.789, "queued bit": 0.707,
+        "serializer": 7.328, "group lane": 1.95, "word lane": 1.575, "layer": 22.204,
+        "row bit": 0.592, "phase": 10.833, "lane": 1.561, "weight bit": 0.814,
+        "loaded bit": 0.917, "parameter bit": 0, "parameter": 0.041, "direct bit": 2.935,
+        "replay": 24.045, "replayed bit": 2.959, "bank": 1.081, "bank bit": 1.367,
+        "readout": 6.011, "count bit": 2.113, "selected bit": 0.856, "current bit": 2.31,
+        "spike input lane": 0.644, "saturating bit": 1.191, "direct layer": 9.291,
+        "constant bit": 0.111, "register file bit": 0.7},
+    "ice40": {
+        "adder bit": 0.443, "encoder": 9.366, "even lane": 0.461, "draw bit": 2.533,
+        "lfsr": 51.746, "plane bit": 0.8, "deep queue": 18.984, "queue": 4.823,
+        "queued bit": 0.562, "serializer": 8.018, "group lane": 1.726, "word lane": 1.432,
+        "layer": 17.155, "row bit": 0.546, "phase": 10, "lane": 1.758, "weight bit": 3.019,
+        "loaded bit": 1.022, "parameter bit": 0.671, "parameter": 0.055, "direct bit": 2.5,
+        "replay": 36.789, "replayed bit": 2.488, "bank": 1.5, "bank bit": 0.7, "readout": 15.871,
+        "count bit": 1.877, "selected bit": 1.05, "current bit": 1.8, "spike input lane": 0.728,
+        "saturating bit": 0.25, "direct layer": 10, "constant bit": 0.06,
+        "register file bit": 0.57},
+}
+"""LUTs of each kind of logic that `Cells` name."""
+
+_DPR16X4_LUTS = 6
+"""LUTs that a LUT RAM takes, see `synthesis.area`."""
+
+
+def area(cells: Cells, family: str) -> Area:
+    """Area of cells of a family."""
+    price = LUTS[family]
+    luts = round(sum(number * price[kind] for kind, number in cells.logic.items())
+                 + price.get("adder bit", 0) * sum(cells.adders))
+    carries = (sum(ceil(bits / 2) for bits in cells.adders) if family == "ecp5"
+               else sum(cells.adders))
+    lut_rams = _DPR16X4_LUTS * cells.lut_rams
+    halves = 2 * carries if family == "ecp5" else 0
+    return Area(luts, carries, cells.flip_flops, cells.block_rams, 0, lut_rams, 0,
+                luts + halves + lut_rams)

@@ -1,0 +1,116 @@
+"""Layouts for goals: they reach them, fit, and what cannot be is said with what can."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from sc_neurocore import golden
+from sc_neurocore.network import IntegerLayer, IntegerNetwork
+from sc_neurocore.planning import PlanError, assess, plan
+from sc_neurocore.planning.choices import useful_lanes
+from sc_neurocore.spec import AcceleratorSpec
+from sc_neurocore.synthesis import find_device
+
+
+def network(*shape: int, weight_width: int = 4, timesteps: int = 4, **options) -> IntegerNetwork:
+    random = np.random.default_rng(0)
+    half = 2 ** (weight_width - 1)
+    return IntegerNetwork(tuple(
+        IntegerLayer(random.integers(-half, half, (outputs, inputs)), np.zeros(outputs, int),
+                     np.full(outputs, 2 * half), np.zeros(outputs, int), weight_width)
+        for inputs, outputs in pairwise(shape)), timesteps, **options)
+
+
+def test_lanes_of_which_none_is_idle_for_nothing():
+    assert useful_lanes(10) == [1, 2, 3, 4, 5, 10]
+    assert useful_lanes(1) == [1]
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"encoder": "low_discrepancy"}, {"encoder": "direct"}, {"encoder": "events"},
+    {"schedule": "layer_by_layer"}])
+def test_a_goal_is_reached_by_less_than_the_fastest_takes(options):
+    small = network(40, 24, 10, **options)
+    fastest = plan(small, "ecp5-25k")
+    relaxed = plan(small, "ecp5-25k", latency_us=5 * fastest.latency_us)
+    assert fastest.latency_us < relaxed.latency_us <= 5 * fastest.latency_us
+    assert relaxed.area.lut_equivalents < fastest.area.lut_equivalents
+    assert plan(small, "ecp5-25k", images_per_s=fastest.images_per_s / 4).images_per_s >= (
+        fastest.images_per_s / 4)
+
+
+def test_cycles_are_those_of_the_golden_model():
+    small = network(40, 24, 10)
+    images = np.random.default_rng(1).integers(0, 256, (3, 40))
+    made = plan(small, "ecp5-25k", latency_us=8, inputs=images)
+    assert made.origin == "3 images"
+    alone = [golden.trace(small, image, made.spec).trace.cycles.latency[0] for image in images]
+    assert made.pace.latency_cyc == max(alone) <= 800
+    done = golden.trace(small, images, made.spec).trace.cycles.results[:, -1]
+    assert made.pace.interval_cyc == np.diff(done).mean()
+
+
+def test_stages_are_balanced_without_a_goal():
+    made = plan(network(200, 64, 10), "ecp5-25k", activity=0.2)
+    assert made.spec.lanes[0] == 64
+    assert made.folds == (1, made.folds[1])
+    assert made.spec.lanes[1] < 10      # the output layer has less to do, and time for it
+
+
+def test_the_device_limits_the_plan():
+    wide = network(64, 256, 10)
+    small, large = plan(wide, "ice40-up5k"), plan(wide, "ecp5-85k")
+    has = find_device("ice40-up5k").resources
+    assert small.area.lut_equivalents <= 0.85 * has.luts
+    assert small.area.block_rams <= has.block_rams
+    assert small.spec.lanes[0] < large.spec.lanes[0]
+    assert small.pace.interval_cyc > large.pace.interval_cyc
+
+
+def test_the_result_says_what_it_is():
+    made = plan(network(40, 24, 10), "ecp5-25k", latency_us=20, clock_hz=50e6)
+    document = made.as_dict()
+    assert document["lanes"] == list(made.spec.lanes)
+    assert document["latency_us"] == made.pace.latency_cyc / 50 <= 20
+    for part in ("LUTs", "of 24288", "at 50 MHz", "15% of inputs and neurons spiking"):
+        assert part in str(made)
+
+
+def test_a_given_layout_is_assessed():
+    small = network(40, 24, 10)
+    spec = AcceleratorSpec.for_network(small, 8)
+    assert assess(small, spec, "ecp5-25k").spec is spec
+    made = plan(small, "ecp5-25k")
+    assert assess(small, made.spec, "ecp5-25k").as_dict() == made.as_dict()
+
+
+def test_what_is_too_large_says_what_is_not():
+    with pytest.raises(PlanError, match=(
+            r"784-256-10 takes at least \d+ block RAMs, \d+ of them for weights of 8 bits, and "
+            r"ecp5-25k has 56: use 4-bit weights \(\d+ block RAMs\), or use ecp5-45k")):
+        plan(network(784, 256, 10, weight_width=8), "ecp5-25k")
+
+
+def test_a_goal_out_of_reach_says_which_is_not():
+    small = network(40, 24, 10)
+    with pytest.raises(PlanError, match=(
+            r"A latency of 0.5 us is 50 cycles at 100 MHz, and the fastest layout of 40-24-10 that "
+            r"fits ecp5-25k takes \d+ cycles .*: ask for [\d.]+ us, or use a clock of \d+ MHz")
+            ) as caught:
+        plan(small, "ecp5-25k", latency_us=0.5)
+    offered = float(str(caught.value).split("ask for ")[1].split()[0])
+    assert plan(small, "ecp5-25k", latency_us=offered).latency_us <= offered
+    with pytest.raises(PlanError, match="images per second are one every 10 cycles"):
+        plan(small, "ecp5-25k", images_per_s=1e7)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"latency_us": 0}, "Latency must be a positive number, not 0"),
+    ({"clock_hz": float("nan")}, "Clock must be a positive number, not nan"),
+    ({"activity": 2}, r"Activity must be in \[0, 1\], not 2"),
+    ({"device": "xc7"}, "Device xc7 must be one whose resources are known"),
+    ({"device": "ecp6"}, "Device must be one of")])
+def test_bad_values_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        plan(network(8, 4), **{"device": "ecp5-25k", **options})

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class Store:
         if not path.exists() or (self.fresh and path not in self._made):
             print(f"Making {path}", file=sys.stderr, flush=True)
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(f"unfinished-{path.name}")
+            unfinished = path.with_name(f"unfinished-{os.getpid()}-{path.name}")
             make(unfinished)
             unfinished.rename(path)
         self._made.add(path)

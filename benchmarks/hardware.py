@@ -35,16 +35,18 @@ DIGITS_LANES = (32, 16, 8)
 SEEDS = (1, 2, 3, 4, 5)
 PEERS = Path("build/benchmarks/hardware_peers.json")
 
-MEASURED_PEERS: list[dict[str, Any]] = [
-    {"peer": "Spiker+", "network": "784-128-10", "cycles": {"25": 23640}, "fmax": [48.0],
-     "cells": {"LUT4": 13376, "CCU2C": 1131, "TRELLIS_FF": 2779, "DP16KD": 31}},
-    {"peer": "Spiker+", "network": "64-32-10", "cycles": {"25": 2482}, "fmax": [],
+TRIAL_PEERS: list[dict[str, Any]] = [
+    {"peer": "Spiker+", "network": "784-128-10", "kind": "spiking", "cycles": {"25": 23640},
+     "cells": {"LUT4": 13376, "CCU2C": 1131, "TRELLIS_FF": 2779, "DP16KD": 31}, "fmax": [48.0]},
+    {"peer": "Spiker+", "network": "64-32-10", "kind": "spiking", "cycles": {"25": 2482},
      "cells": {"LUT4": 3377, "CCU2C": 355, "TRELLIS_FF": 747, "DP16KD": 4}},
-    {"peer": "da4ml", "network": "64-32-10", "cycles": {"25": 1}, "fmax": [],
+    {"peer": "da4ml", "network": "64-32-10", "kind": "ReLU, 5 stages", "cycles": {"25": 1},
      "cells": {"LUT4": 10385, "CCU2C": 4844}},
+    {"peer": "da4ml", "network": "64-32-10", "kind": "ReLU, 9 stages", "cycles": {"25": 1},
+     "cells": {"LUT4": 6147, "CCU2C": 5977}},
 ]
-"""What ``hardware_peers.py`` measured of spikerplus 2.0.3 and da4ml 0.6.0, with Yosys 0.70 and
-nextpnr-ecp5, for machines without GHDL and without its results."""
+"""A trial with spikerplus 2.0.3, da4ml 0.6.0, Yosys 0.70 and nextpnr-ecp5, which set the marks: for
+machines without GHDL, or before ``hardware_peers.py`` was run."""
 
 ICE40_OPTIONS = ((), ("block", "logic"), ("logic", "logic"))
 
@@ -89,11 +91,15 @@ def digits_spec(lanes: int, memories: tuple[str, ...] = ()) -> AcceleratorSpec:
     return AcceleratorSpec((lanes, 1), beats=8, encoder_lanes=8, memories=memories)
 
 
-def peers() -> tuple[list[dict[str, Any]], str]:
+def peers(results: Path = PEERS) -> tuple[list[dict[str, Any]], str]:
     """The peers' results, and where they are from."""
-    if PEERS.exists():
-        return json.loads(PEERS.read_text()), f"measured by hardware_peers.py, in {PEERS}"
-    return MEASURED_PEERS, "as hardware_peers.py measured it before; not in this run"
+    if not results.exists():
+        return TRIAL_PEERS, "of the trial that set the marks, as there are no results of " \
+                            "`hardware_peers.py`"
+    rows = json.loads(results.read_text())
+    for row in rows:    # Yosys also counts names of scopes
+        row["cells"] = {cell: count for cell, count in row["cells"].items() if cell[0] != "$"}
+    return rows, "by `hardware_peers.py`"
 
 
 def spiker(network: str) -> dict[str, Any]:
@@ -201,20 +207,18 @@ def area_table(bench: Bench) -> str:
             "cells. LUT equivalents: LUT4 + 2 · CCU2C + 6 for each TRELLIS_DPR16X4. Placed: "
             "nextpnr-ecp5 on an LFE5U-25F, speed grade 6, median of the seeds, by its timing "
             "model. Marks: at most a third (784-128-10) or half (64-32-10) of Spiker+'s LUT "
-            f"equivalents, no more FFs, 100 MHz. Peers: {peers()[1]}, without encoder; da4ml on an "
-            "LFE5U-45F, pipelined, an image a cycle.\n\n" + markdown(
+            f"equivalents, no more FFs, 100 MHz. Peers: {peers()[1]}, without encoder; Spiker+ at "
+            "T = 25, da4ml an image a cycle.\n\n" + markdown(
                 ["network", "design", "LUT4", "CCU2C", "LUTs of RAM", "LUT equivalents",
                  "of Spiker+'s", "FF", "DP16KD", "Fmax, MHz", "µs an image"], rows))
 
 
 def _peer_row(row: dict[str, Any]) -> list[object]:
-    area = measure(row["cells"], "ecp5")
-    cycles, stages = row["cycles"]["25"], row.get("kind", "").partition(", ")[2]
-    time = f"{cycles / statistics.median(row['fmax']):.2f}" if row["fmax"] else ""
-    title = row["peer"] + (", T = 25" if row["peer"] == "Spiker+" else f" {stages}".rstrip())
-    return [row["network"], title, area.luts, area.carries, area.lut_rams,
-            area.lut_equivalents, "", area.flip_flops or "", area.block_rams,
-            clock(row["fmax"]), time]
+    area, clocks, cycles = measure(row["cells"], "ecp5"), row.get("fmax", []), row["cycles"]["25"]
+    return [row["network"], f"{row['peer']}, {row['kind']}", area.luts, area.carries,
+            area.lut_rams, area.lut_equivalents, "", area.flip_flops or "", area.block_rams,
+            clock(clocks) or "not placed",
+            f"{cycles / statistics.median(clocks):.2f}" if clocks else ""]
 
 
 def ice40_table(bench: Bench) -> str:

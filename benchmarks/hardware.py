@@ -1,6 +1,7 @@
 """Accuracy, cycles, area and clock of our hardware, beside the marks and the peers'.
 
-    python benchmarks/hardware.py --mnist FOLDER [--output FOLDER] [--only TABLE ...] [--fresh]
+    python benchmarks/hardware.py --mnist FOLDER [--output FOLDER] [--only TABLE]... [--seeds N]
+                                  [--fresh]
 
 784-128-10 on MNIST and 64-32-10 on scikit-learn's digits. Writes ``hardware.md`` and the plots into
 the output folder. Results are kept there too, by the hash of what they come from (the Verilog, for
@@ -32,7 +33,6 @@ ACCURACY_MARKS = {(8, 8): 97.7, (8, 4): 97.4, (4, 4): 97.2}
 """Percent, by T and weight width."""
 MNIST_LANES = (128, 32, 16)
 DIGITS_LANES = (32, 16, 8)
-SEEDS = (1, 2, 3, 4, 5)
 PEERS = Path("build/benchmarks/hardware_peers.json")
 
 TRIAL_PEERS: list[dict[str, Any]] = [
@@ -57,6 +57,7 @@ class Bench:
 
     store: Store
     mnist_folder: Path
+    seeds: range = range(1, 6)
 
     @cached_property
     def data(self) -> dict[str, Dataset]:
@@ -189,7 +190,7 @@ def area_table(bench: Bench) -> str:
         peer = spiker(shape)
         theirs = measure(peer["cells"], "ecp5")
         for spec in specs:
-            found = hardware_area.measure(bench.store, network, spec, "ecp5-25k", SEEDS,
+            found = hardware_area.measure(bench.store, network, spec, "ecp5-25k", bench.seeds,
                                           f"{name}-{spec.lanes[0]}")
             area = found["area"]
             ratio = area.lut_equivalents / theirs.lut_equivalents
@@ -228,7 +229,7 @@ def ice40_table(bench: Bench) -> str:
     for lanes in DIGITS_LANES:
         for memories in ICE40_OPTIONS if lanes == min(DIGITS_LANES) else ICE40_OPTIONS[:1]:
             spec = digits_spec(lanes, memories)
-            found = hardware_area.measure(bench.store, network, spec, "ice40-up5k", SEEDS,
+            found = hardware_area.measure(bench.store, network, spec, "ice40-up5k", bench.seeds,
                                           f"ice40-{lanes}-{'-'.join(spec.memories)}")
             area = found["area"]
             mean = bench.cycles("digits", network, spec)["mean"]
@@ -275,10 +276,12 @@ TABLES: dict[str, tuple[str, Callable[[Bench], str]]] = {
 @click.option("--output", type=Path, default=Path("build/benchmarks/hardware"), show_default=True)
 @click.option("--only", multiple=True, type=click.Choice(list(TABLES)),
               help="Tables to make; the others stay as they were.")
+@click.option("--seeds", type=click.IntRange(1, 99), default=5, show_default=True,
+              help="Placements of each design.")
 @click.option("--fresh", is_flag=True, help="Measure again what is there.")
-def main(mnist: Path, output: Path, only: tuple[str, ...], fresh: bool) -> None:
+def main(mnist: Path, output: Path, only: tuple[str, ...], seeds: int, fresh: bool) -> None:
     """Measure our hardware."""
-    bench = Bench(Store(output / "kept", fresh), mnist)
+    bench = Bench(Store(output / "kept", fresh), mnist, range(1, seeds + 1))
     for name in only or TABLES:
         print(f"Table {name}", file=sys.stderr, flush=True)
         text = TABLES[name][1](bench)

@@ -15,7 +15,7 @@ help:
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
-	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; half an hour"
+	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; two hours"
 	@echo "make clean     remove build/ and .venv"
 
 setup: $(READY)
@@ -46,6 +46,7 @@ benchmarks: benchmark-data $(READY)
 	$(BIN)/python benchmarks/mnist.py --data-dir '$(MNIST)'
 	$(BIN)/python benchmarks/conversion.py --mnist '$(MNIST)' --fashion '$(FASHION)'
 	$(BIN)/python benchmarks/speed.py --fashion '$(FASHION)'
+	$(BIN)/python benchmarks/hardware.py --mnist '$(MNIST)'
 	$(BIN)/python benchmarks/readme.py
 
 benchmark-data:

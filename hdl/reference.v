@@ -604,7 +604,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   \reference.encoder.lfsr  lfsr (
     .clk(clk),
     .draws(draws),
-    .\port$1024$0 (compares[1:0]),
+    .\port$1028$0 (compares[1:0]),
     .restart(restart),
     .rst(rst)
   );
@@ -896,7 +896,7 @@ module \reference.encoder.halves (rst, drained, can_fill, can_drain, filled, fil
   end
 endmodule
 
-module \reference.encoder.lfsr (rst, restart, \port$1024$0 , draws, clk);
+module \reference.encoder.lfsr (rst, restart, \port$1028$0 , draws, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire [31:0] \$1 ;
   wire \$10 ;
@@ -1305,8 +1305,8 @@ module \reference.encoder.lfsr (rst, restart, \port$1024$0 , draws, clk);
   wire [7:0] \draws[8] ;
   wire [7:0] \draws[9] ;
   wire is_partial;
-  input [1:0] \port$1024$0 ;
-  wire [1:0] \port$1024$0 ;
+  input [1:0] \port$1028$0 ;
+  wire [1:0] \port$1028$0 ;
   input restart;
   wire restart;
   input rst;
@@ -1505,13 +1505,13 @@ module \reference.encoder.lfsr (rst, restart, \port$1024$0 , draws, clk);
   assign \$380  = ^ \$379 ;
   assign \$382  = ^ \$381 ;
   assign \$384  = ^ \$383 ;
-  assign \$385  = \port$1024$0 [1] ? { \$320 , \$318 , \$316 , \$314 , \$312 , \$310 , \$308 , \$306 , \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258  } : { \$384 , \$382 , \$380 , \$378 , \$376 , \$374 , \$372 , \$370 , \$368 , \$366 , \$364 , \$362 , \$360 , \$358 , \$356 , \$354 , \$352 , \$350 , \$348 , \$346 , \$344 , \$342 , \$340 , \$338 , \$336 , \$334 , \$332 , \$330 , \$328 , \$326 , \$324 , \$322  };
+  assign \$385  = \port$1028$0 [1] ? { \$320 , \$318 , \$316 , \$314 , \$312 , \$310 , \$308 , \$306 , \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258  } : { \$384 , \$382 , \$380 , \$378 , \$376 , \$374 , \$372 , \$370 , \$368 , \$366 , \$364 , \$362 , \$360 , \$358 , \$356 , \$354 , \$352 , \$350 , \$348 , \$346 , \$344 , \$342 , \$340 , \$338 , \$336 , \$334 , \$332 , \$330 , \$328 , \$326 , \$324 , \$322  };
   always @(posedge clk)
     state <= \$386 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$386  = state;
-    if (\port$1024$0 [0]) begin
+    if (\port$1028$0 [0]) begin
       \$386  = \$385 ;
     end
     if (restart) begin
@@ -1521,8 +1521,8 @@ module \reference.encoder.lfsr (rst, restart, \port$1024$0 , draws, clk);
       \$386  = 32'd2654435761;
     end
   end
-  assign step = \port$1024$0 [0];
-  assign is_partial = \port$1024$0 [1];
+  assign step = \port$1028$0 [0];
+  assign is_partial = \port$1028$0 [1];
   assign \draws[0]  = draws[7:0];
   assign \draws[1]  = draws[15:8];
   assign \draws[2]  = draws[23:16];
@@ -3371,20 +3371,21 @@ module \reference.layer_0.replay (rst, events__ready, replayed__payload, write__
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [6:0] \$11 ;
-  wire [2:0] \$12 ;
-  wire \$13 ;
-  reg [5:0] \$14 ;
-  reg \$15 ;
-  reg [5:0] \$16 ;
-  reg [1:0] \$17 ;
+  wire \$11 ;
+  wire [6:0] \$12 ;
+  wire [2:0] \$13 ;
+  wire \$14 ;
+  reg [5:0] \$15 ;
+  reg \$16 ;
+  reg [5:0] \$17 ;
+  reg [1:0] \$18 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire [6:0] \$6 ;
+  wire \$6 ;
   wire [6:0] \$7 ;
-  wire \$8 ;
+  wire [6:0] \$8 ;
   wire \$9 ;
   wire can_drain;
   wire can_fill;
@@ -3564,7 +3565,7 @@ module \reference.layer_0.replay (rst, events__ready, replayed__payload, write__
   end
   reg [7:0] _0_;
   always @(posedge clk) begin
-    if (fetch) begin
+    if (read__en) begin
       _0_ <= kept[{ drain, index }];
     end
   end
@@ -3578,23 +3579,25 @@ module \reference.layer_0.replay (rst, events__ready, replayed__payload, write__
   assign \$3  = can_drain & \$2 ;
   assign \$4  = ~ closes;
   assign fetch = \$3  & \$4 ;
-  assign \$5  = fold == 2'h3;
-  assign \$6  = written + 1'h1;
-  assign \$7  = write__data[7] ? 7'h00 : \$6 ;
-  assign \$8  = ~ taken;
-  assign \$9  = replayed__valid & \$8 ;
-  assign \$10  = fetch | \$9 ;
-  assign \$11  = index + 1'h1;
-  assign \$12  = fold + 1'h1;
-  assign \$13  = fold == 2'h3;
+  assign \$5  = ~ replayed__valid;
+  assign read__en = \$5  | replayed__ready;
+  assign \$6  = fold == 2'h3;
+  assign \$7  = written + 1'h1;
+  assign \$8  = write__data[7] ? 7'h00 : \$7 ;
+  assign \$9  = ~ taken;
+  assign \$10  = replayed__valid & \$9 ;
+  assign \$11  = fetch | \$10 ;
+  assign \$12  = index + 1'h1;
+  assign \$13  = fold + 1'h1;
+  assign \$14  = fold == 2'h3;
   always @(posedge clk)
-    written <= \$14 ;
+    written <= \$15 ;
   always @(posedge clk)
-    replayed__valid <= \$15 ;
+    replayed__valid <= \$16 ;
   always @(posedge clk)
-    index <= \$16 ;
+    index <= \$17 ;
   always @(posedge clk)
-    fold <= \$17 ;
+    fold <= \$18 ;
   \reference.layer_0.replay.halves  halves (
     .can_drain(can_drain),
     .can_fill(events__ready),
@@ -3609,52 +3612,52 @@ module \reference.layer_0.replay (rst, events__ready, replayed__payload, write__
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     drained = 1'h0;
     if (closes) begin
-      if (\$5 ) begin
+      if (\$6 ) begin
         drained = 1'h1;
       end
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$14  = written;
+    \$15  = written;
     if (write__en) begin
-      \$14  = \$7 [5:0];
+      \$15  = \$8 [5:0];
     end
     if (rst) begin
-      \$14  = 6'h00;
+      \$15  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$15  = \$10 ;
+    \$16  = \$11 ;
     if (rst) begin
-      \$15  = 1'h0;
+      \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$16  = index;
+    \$17  = index;
     if (fetch) begin
-      \$16  = \$11 [5:0];
+      \$17  = \$12 [5:0];
     end
     if (closes) begin
-      \$16  = 6'h00;
+      \$17  = 6'h00;
     end
     if (rst) begin
-      \$16  = 6'h00;
+      \$17  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$17  = fold;
+    \$18  = fold;
     if (closes) begin
-      \$17  = \$12 [1:0];
-      if (\$13 ) begin
-        \$17  = 2'h0;
+      \$18  = \$13 [1:0];
+      if (\$14 ) begin
+        \$18  = 2'h0;
       end
     end
     if (rst) begin
-      \$17  = 2'h0;
+      \$18  = 2'h0;
     end
   end
   assign can_fill = events__ready;
@@ -3662,7 +3665,6 @@ module \reference.layer_0.replay (rst, events__ready, replayed__payload, write__
   assign events__payload = write__data;
   assign read__data = replayed__payload;
   assign read__addr = { drain, index };
-  assign read__en = fetch;
   assign \events__payload.address  = write__data[5:0];
   assign \events__payload.spike  = write__data[6];
   assign \events__payload.last  = write__data[7];
@@ -5416,20 +5418,21 @@ module \reference.layer_1.replay (rst, events__ready, replayed__payload, write__
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [4:0] \$11 ;
-  wire [1:0] \$12 ;
-  wire \$13 ;
-  reg [3:0] \$14 ;
-  reg \$15 ;
-  reg [3:0] \$16 ;
-  reg \$17 ;
+  wire \$11 ;
+  wire [4:0] \$12 ;
+  wire [1:0] \$13 ;
+  wire \$14 ;
+  reg [3:0] \$15 ;
+  reg \$16 ;
+  reg [3:0] \$17 ;
+  reg \$18 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire [4:0] \$6 ;
+  wire \$6 ;
   wire [4:0] \$7 ;
-  wire \$8 ;
+  wire [4:0] \$8 ;
   wire \$9 ;
   wire can_drain;
   wire can_fill;
@@ -5513,7 +5516,7 @@ module \reference.layer_1.replay (rst, events__ready, replayed__payload, write__
   end
   reg [5:0] _0_;
   always @(posedge clk) begin
-    if (fetch) begin
+    if (read__en) begin
       _0_ <= kept[{ drain, index }];
     end
   end
@@ -5527,21 +5530,23 @@ module \reference.layer_1.replay (rst, events__ready, replayed__payload, write__
   assign \$3  = can_drain & \$2 ;
   assign \$4  = ~ closes;
   assign fetch = \$3  & \$4 ;
-  assign \$6  = written + 1'h1;
-  assign \$7  = write__data[5] ? 5'h00 : \$6 ;
-  assign \$8  = ~ taken;
-  assign \$9  = replayed__valid & \$8 ;
-  assign \$10  = fetch | \$9 ;
-  assign \$11  = index + 1'h1;
-  assign \$12  = fold + 1'h1;
+  assign \$5  = ~ replayed__valid;
+  assign read__en = \$5  | replayed__ready;
+  assign \$7  = written + 1'h1;
+  assign \$8  = write__data[5] ? 5'h00 : \$7 ;
+  assign \$9  = ~ taken;
+  assign \$10  = replayed__valid & \$9 ;
+  assign \$11  = fetch | \$10 ;
+  assign \$12  = index + 1'h1;
+  assign \$13  = fold + 1'h1;
   always @(posedge clk)
-    written <= \$14 ;
+    written <= \$15 ;
   always @(posedge clk)
-    replayed__valid <= \$15 ;
+    replayed__valid <= \$16 ;
   always @(posedge clk)
-    index <= \$16 ;
+    index <= \$17 ;
   always @(posedge clk)
-    fold <= \$17 ;
+    fold <= \$18 ;
   \reference.layer_1.replay.halves  halves (
     .can_drain(can_drain),
     .can_fill(events__ready),
@@ -5556,52 +5561,52 @@ module \reference.layer_1.replay (rst, events__ready, replayed__payload, write__
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     drained = 1'h0;
     if (closes) begin
-      if (\$5 ) begin
+      if (\$6 ) begin
         drained = 1'h1;
       end
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$14  = written;
+    \$15  = written;
     if (write__en) begin
-      \$14  = \$7 [3:0];
+      \$15  = \$8 [3:0];
     end
     if (rst) begin
-      \$14  = 4'h0;
+      \$15  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$15  = \$10 ;
+    \$16  = \$11 ;
     if (rst) begin
-      \$15  = 1'h0;
+      \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$16  = index;
+    \$17  = index;
     if (fetch) begin
-      \$16  = \$11 [3:0];
+      \$17  = \$12 [3:0];
     end
     if (closes) begin
-      \$16  = 4'h0;
+      \$17  = 4'h0;
     end
     if (rst) begin
-      \$16  = 4'h0;
+      \$17  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$17  = fold;
+    \$18  = fold;
     if (closes) begin
-      \$17  = \$12 [0];
-      if (\$13 ) begin
-        \$17  = 1'h0;
+      \$18  = \$13 [0];
+      if (\$14 ) begin
+        \$18  = 1'h0;
       end
     end
     if (rst) begin
-      \$17  = 1'h0;
+      \$18  = 1'h0;
     end
   end
   assign can_fill = events__ready;
@@ -5609,15 +5614,14 @@ module \reference.layer_1.replay (rst, events__ready, replayed__payload, write__
   assign events__payload = write__data;
   assign read__data = replayed__payload;
   assign read__addr = { drain, index };
-  assign read__en = fetch;
   assign \events__payload.address  = write__data[3:0];
   assign \events__payload.spike  = write__data[4];
   assign \events__payload.last  = write__data[5];
   assign \replayed__payload.address  = replayed__payload[3:0];
   assign \replayed__payload.spike  = replayed__payload[4];
   assign \replayed__payload.last  = replayed__payload[5];
-  assign \$5  = fold;
-  assign \$13  = fold;
+  assign \$6  = fold;
+  assign \$14  = fold;
 endmodule
 
 module \reference.layer_1.replay.halves (rst, filled, can_fill, can_drain, drained, fill, drain, clk);

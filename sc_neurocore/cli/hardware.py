@@ -41,14 +41,12 @@ def verilog(network: Path, data: str | None, trace: bool, name: str, seed: int |
     --latency or --fps ask for, or the fastest one that fits.
     """
     from .. import verilog as generator
-    from ..datasets import load_images
     from ..files import replacing
 
     asked = Layout(**layout)
     loaded = load_network(network, seed)
     check_different(network, output)
-    inputs = (None if data is None else
-              loaded.intensities(load_images(data, limit=PLANNED_IMAGES).images))
+    inputs = None if data is None else load_inputs(loaded, data, PLANNED_IMAGES)[1]
     with replacing(output) as part, progress_bar("generating Verilog"):
         spec, plan = asked.choose(loaded, inputs)
         text = generator.generate(loaded, spec, trace=trace, name=name)

@@ -13,6 +13,7 @@ from .options import (
     FOLDER,
     Layout,
     layout_options,
+    load_inputs,
     load_network,
     network_argument,
     seed_option,
@@ -46,7 +47,6 @@ def synth(network: Path, data: str | None, images: int, seeds: int, no_place: bo
     and may be xc7 as well, which is mapped alone and not planned for.
     """
     from .. import synthesis
-    from ..datasets import load_images
     from ..files import check_folder, fill_folder
     from ..synthesis.tools import working_folder
 
@@ -57,7 +57,7 @@ def synth(network: Path, data: str | None, images: int, seeds: int, no_place: bo
     if found.resources is None and asked.latency is None and asked.fps is None:
         asked = replace(asked, device=None, clock_hz=None)
     loaded = load_network(network, seed)
-    inputs = None if data is None else loaded.intensities(load_images(data, limit=images).images)
+    inputs = None if data is None else load_inputs(loaded, data, images)[1]
     spec, plan = asked.choose(loaded, inputs)
     with working_folder(None) as working, progress_bar("synthesizing") as show:
         report = synthesis.synthesize(

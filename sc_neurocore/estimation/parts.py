@@ -230,7 +230,7 @@ def control(site: Site) -> Cells:
 
 def layer_queue(site: Site) -> Cells:
     """`ReservedQueue` at the end of a layer."""
-    depth = site.spec.queue_depth(site.folds)
+    depth = site.spec.queue_depth(site.network, site.index)
     if site.is_output:
         widths = site.network.widths[site.index]
         width = site.lanes + 2 + (sum(site.potentials) if depth == 1

@@ -604,7 +604,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   \reference.encoder.lfsr  lfsr (
     .clk(clk),
     .draws(draws),
-    .\port$1028$0 (compares[1:0]),
+    .\port$1036$0 (compares[1:0]),
     .restart(restart),
     .rst(rst)
   );
@@ -896,7 +896,7 @@ module \reference.encoder.halves (rst, drained, can_fill, can_drain, filled, fil
   end
 endmodule
 
-module \reference.encoder.lfsr (rst, restart, \port$1028$0 , draws, clk);
+module \reference.encoder.lfsr (rst, restart, \port$1036$0 , draws, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire [31:0] \$1 ;
   wire \$10 ;
@@ -1305,8 +1305,8 @@ module \reference.encoder.lfsr (rst, restart, \port$1028$0 , draws, clk);
   wire [7:0] \draws[8] ;
   wire [7:0] \draws[9] ;
   wire is_partial;
-  input [1:0] \port$1028$0 ;
-  wire [1:0] \port$1028$0 ;
+  input [1:0] \port$1036$0 ;
+  wire [1:0] \port$1036$0 ;
   input restart;
   wire restart;
   input rst;
@@ -1505,13 +1505,13 @@ module \reference.encoder.lfsr (rst, restart, \port$1028$0 , draws, clk);
   assign \$380  = ^ \$379 ;
   assign \$382  = ^ \$381 ;
   assign \$384  = ^ \$383 ;
-  assign \$385  = \port$1028$0 [1] ? { \$320 , \$318 , \$316 , \$314 , \$312 , \$310 , \$308 , \$306 , \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258  } : { \$384 , \$382 , \$380 , \$378 , \$376 , \$374 , \$372 , \$370 , \$368 , \$366 , \$364 , \$362 , \$360 , \$358 , \$356 , \$354 , \$352 , \$350 , \$348 , \$346 , \$344 , \$342 , \$340 , \$338 , \$336 , \$334 , \$332 , \$330 , \$328 , \$326 , \$324 , \$322  };
+  assign \$385  = \port$1036$0 [1] ? { \$320 , \$318 , \$316 , \$314 , \$312 , \$310 , \$308 , \$306 , \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258  } : { \$384 , \$382 , \$380 , \$378 , \$376 , \$374 , \$372 , \$370 , \$368 , \$366 , \$364 , \$362 , \$360 , \$358 , \$356 , \$354 , \$352 , \$350 , \$348 , \$346 , \$344 , \$342 , \$340 , \$338 , \$336 , \$334 , \$332 , \$330 , \$328 , \$326 , \$324 , \$322  };
   always @(posedge clk)
     state <= \$386 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$386  = state;
-    if (\port$1028$0 [0]) begin
+    if (\port$1036$0 [0]) begin
       \$386  = \$385 ;
     end
     if (restart) begin
@@ -1521,8 +1521,8 @@ module \reference.encoder.lfsr (rst, restart, \port$1028$0 , draws, clk);
       \$386  = 32'd2654435761;
     end
   end
-  assign step = \port$1028$0 [0];
-  assign is_partial = \port$1028$0 [1];
+  assign step = \port$1036$0 [0];
+  assign is_partial = \port$1036$0 [1];
   assign \draws[0]  = draws[7:0];
   assign \draws[1]  = draws[15:8];
   assign \draws[2]  = draws[23:16];
@@ -2112,53 +2112,57 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
-  wire [2:0] \$28 ;
-  wire [8:0] \$29 ;
+  wire \$28 ;
+  wire [2:0] \$29 ;
   wire [8:0] \$3 ;
-  wire \$30 ;
-  wire [3:0] \$31 ;
-  reg [2:0] \$32 ;
-  wire \$33 ;
+  wire [2:0] \$30 ;
+  wire \$31 ;
+  wire [8:0] \$32 ;
+  wire [8:0] \$33 ;
   wire \$34 ;
-  wire [1:0] \$35 ;
-  wire [1:0] \$36 ;
+  wire [3:0] \$35 ;
+  reg [2:0] \$36 ;
   wire \$37 ;
-  reg [2:0] \$38 ;
-  wire \$39 ;
+  wire \$38 ;
+  wire [1:0] \$39 ;
   wire \$4 ;
-  wire \$40 ;
-  wire [4:0] \$41 ;
-  wire [4:0] \$42 ;
-  reg \$43 ;
-  reg [1:0] \$44 ;
-  reg [7:0] \$45 ;
-  reg [2:0] \$46 ;
+  wire [1:0] \$40 ;
+  wire \$41 ;
+  reg [2:0] \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire [4:0] \$45 ;
+  wire [4:0] \$46 ;
   reg \$47 ;
-  reg [2:0] \$48 ;
+  reg [1:0] \$48 ;
   reg [7:0] \$49 ;
   wire \$5 ;
-  reg [1:0] \$50 ;
-  reg [1:0] \$51 ;
+  reg [2:0] \$50 ;
+  reg \$51 ;
   reg [2:0] \$52 ;
-  reg \$53 ;
-  reg \$54 ;
-  reg [2:0] \$55 ;
-  reg [7:0] \$56 ;
-  reg [1:0] \$57 ;
-  reg [1:0] \$58 ;
+  reg [7:0] \$53 ;
+  reg [1:0] \$54 ;
+  reg [1:0] \$55 ;
+  reg [2:0] \$56 ;
+  reg \$57 ;
+  reg \$58 ;
   reg [2:0] \$59 ;
   wire \$6 ;
-  reg \$60 ;
-  reg \$61 ;
-  reg [2:0] \$62 ;
-  reg [7:0] \$63 ;
-  reg [1:0] \$64 ;
-  reg [1:0] \$65 ;
+  reg [7:0] \$60 ;
+  reg [1:0] \$61 ;
+  reg [1:0] \$62 ;
+  reg [2:0] \$63 ;
+  reg \$64 ;
+  reg \$65 ;
   reg [2:0] \$66 ;
-  reg \$67 ;
-  reg \$68 ;
-  reg [3:0] \$69 ;
+  reg [7:0] \$67 ;
+  reg [1:0] \$68 ;
+  reg [1:0] \$69 ;
   wire \$7 ;
+  reg [2:0] \$70 ;
+  reg \$71 ;
+  reg \$72 ;
+  reg [3:0] \$73 ;
   wire \$8 ;
   wire \$9 ;
   reg [1:0] addressed_fold = 2'h0;
@@ -2341,72 +2345,79 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   output words__valid;
   wire words__valid;
   wire \words__valid$1 ;
-  assign \$29  = base + 7'h40;
-  assign \$30  = fold == 2'h3;
-  assign \$31  = round + 1'h1;
-  assign \$33  = \$32  == round;
-  assign \$34  = ! phase;
-  assign \$35  = phase + 1'h1;
-  assign \$36  = phase ? \$35  : 2'h0;
-  assign \$37  = ! round;
-  assign \$39  = \$38  == round;
-  assign \$40  = executed_fold == 2'h3;
-  assign \$41  = \base$49  + 3'h4;
-  assign \$42  = \$40  ? 5'h00 : \$41 ;
+  assign drop = trace__valid & \$25 ;
+  assign \$26  = ! fsm_state;
+  assign \$28  = fold == 2'h3;
+  assign \$29  = fold + 1'h1;
+  assign \$30  = \$28  ? 3'h0 : \$29 ;
+  assign \$31  = fold == 2'h3;
+  assign \$32  = base + 7'h40;
+  assign \$33  = \$31  ? 9'h000 : \$32 ;
+  assign \$34  = fold == 2'h3;
+  assign \$35  = round + 1'h1;
+  assign \$37  = \$36  == round;
+  assign \$38  = ! phase;
+  assign \$39  = phase + 1'h1;
+  assign \$40  = phase ? \$39  : 2'h0;
+  assign \$41  = ! round;
+  assign \$43  = \$42  == round;
+  assign \$44  = executed_fold == 2'h3;
+  assign \$45  = \base$49  + 3'h4;
+  assign \$46  = \$44  ? 5'h00 : \$45 ;
   always @(posedge clk)
-    fsm_state <= \$43 ;
+    fsm_state <= \$47 ;
   always @(posedge clk)
-    fold <= \$44 ;
+    fold <= \$48 ;
   always @(posedge clk)
-    base <= \$45 ;
+    base <= \$49 ;
   always @(posedge clk)
-    round <= \$46 ;
+    round <= \$50 ;
   always @(posedge clk)
-    phase <= \$47 ;
+    phase <= \$51 ;
   always @(posedge clk)
-    addressed_operation <= \$48 ;
+    addressed_operation <= \$52 ;
   always @(posedge clk)
-    \row$26  <= \$49 ;
+    \row$26  <= \$53 ;
   always @(posedge clk)
-    addressed_fold <= \$50 ;
+    addressed_fold <= \$54 ;
   always @(posedge clk)
-    addressed_next_region <= \$51 ;
+    addressed_next_region <= \$55 ;
   always @(posedge clk)
-    addressed_timestep <= \$52 ;
+    addressed_timestep <= \$56 ;
   always @(posedge clk)
-    addressed_is_first <= \$53 ;
+    addressed_is_first <= \$57 ;
   always @(posedge clk)
-    addressed_is_final <= \$54 ;
+    addressed_is_final <= \$58 ;
   always @(posedge clk)
-    \operation$30  <= \$55 ;
+    \operation$30  <= \$59 ;
   always @(posedge clk)
-    fetched_row <= \$56 ;
+    fetched_row <= \$60 ;
   always @(posedge clk)
-    \fold$32  <= \$57 ;
+    \fold$32  <= \$61 ;
   always @(posedge clk)
-    next_region <= \$58 ;
+    next_region <= \$62 ;
   always @(posedge clk)
-    fetched_timestep <= \$59 ;
+    fetched_timestep <= \$63 ;
   always @(posedge clk)
-    fetched_is_first <= \$60 ;
+    fetched_is_first <= \$64 ;
   always @(posedge clk)
-    fetched_is_final <= \$61 ;
+    fetched_is_final <= \$65 ;
   always @(posedge clk)
-    executed_operation <= \$62 ;
+    executed_operation <= \$66 ;
   always @(posedge clk)
-    executed_row <= \$63 ;
+    executed_row <= \$67 ;
   always @(posedge clk)
-    executed_fold <= \$64 ;
+    executed_fold <= \$68 ;
   always @(posedge clk)
-    executed_next_region <= \$65 ;
+    executed_next_region <= \$69 ;
   always @(posedge clk)
-    trace__timestep <= \$66 ;
+    trace__timestep <= \$70 ;
   always @(posedge clk)
-    executed_is_first <= \$67 ;
+    executed_is_first <= \$71 ;
   always @(posedge clk)
-    executed_is_final <= \$68 ;
+    executed_is_final <= \$72 ;
   always @(posedge clk)
-    \base$49  <= \$69 ;
+    \base$49  <= \$73 ;
   assign \$1  = ~ \words__payload$5 [3:0];
   assign \$2  = replayed__payload[6] ? 3'h1 : 3'h0;
   assign \$3  = base + replayed__payload[5:0];
@@ -2432,9 +2443,6 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   assign \$23  = | spikes;
   assign \$24  = \$22  | \$23 ;
   assign \$25  = ~ \$24 ;
-  assign drop = trace__valid & \$25 ;
-  assign \$26  = ! fsm_state;
-  assign \$28  = fold + 1'h1;
   \reference.layer_0.neurons  neurons (
     .clk(clk),
     .fire(trace__valid),
@@ -2475,18 +2483,18 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$32  = 3'h0;
+    \$36  = 3'h0;
     casez (phase)
       1'h0:
-          \$32  = 3'h7;
+          \$36  = 3'h7;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$38  = 3'h0;
+    \$42  = 3'h0;
     casez (phase)
       1'h0:
-          \$38  = 3'h7;
+          \$42  = 3'h7;
     endcase
   end
   always @* begin
@@ -2562,7 +2570,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$43  = fsm_state;
+    \$47  = fsm_state;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
@@ -2570,7 +2578,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
             1'h0:
                 if (replayed__valid) begin
                   if (replayed__payload[7]) begin
-                    \$43  = 1'h1;
+                    \$47  = 1'h1;
                   end
                 end
           endcase
@@ -2578,224 +2586,218 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
           casez (phase)
             1'h0:
                 if (room) begin
-                  \$43  = 1'h0;
+                  \$47  = 1'h0;
                 end
           endcase
     endcase
-    if (rst) begin
-      \$43  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$44  = fold;
-    if (advance) begin
-      \$44  = \$28 [1:0];
-      if (\$30 ) begin
-        \$44  = 2'h0;
-      end
-    end
-    if (rst) begin
-      \$44  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$45  = base;
-    if (advance) begin
-      \$45  = \$29 [7:0];
-      if (\$30 ) begin
-        \$45  = 8'h00;
-      end
-    end
-    if (rst) begin
-      \$45  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$46  = round;
-    if (advance) begin
-      if (\$30 ) begin
-        \$46  = \$31 [2:0];
-        if (\$33 ) begin
-          \$46  = 3'h0;
-        end
-      end
-    end
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$47  = phase;
-    if (advance) begin
-      if (\$30 ) begin
-        if (\$33 ) begin
-          \$47  = \$36 [0];
-        end
-      end
-    end
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$48  = operation;
+    \$48  = fold;
+    if (advance) begin
+      \$48  = \$30 [1:0];
+    end
     if (rst) begin
-      \$48  = 3'h0;
+      \$48  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$49  = \$3 [7:0];
+    \$49  = base;
+    if (advance) begin
+      \$49  = \$33 [7:0];
+    end
     if (rst) begin
       \$49  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$50  = fold;
+    \$50  = round;
+    if (advance) begin
+      if (\$34 ) begin
+        \$50  = \$35 [2:0];
+        if (\$37 ) begin
+          \$50  = 3'h0;
+        end
+      end
+    end
     if (rst) begin
-      \$50  = 2'h0;
+      \$50  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$51  = region;
+    \$51  = phase;
+    if (advance) begin
+      if (\$34 ) begin
+        if (\$37 ) begin
+          \$51  = \$40 [0];
+        end
+      end
+    end
     if (rst) begin
-      \$51  = 2'h0;
+      \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$52  = round;
+    \$52  = operation;
     if (rst) begin
       \$52  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$53  = \$37 ;
+    \$53  = \$3 [7:0];
     if (rst) begin
-      \$53  = 1'h0;
+      \$53  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$54  = \$39 ;
+    \$54  = fold;
     if (rst) begin
-      \$54  = 1'h0;
+      \$54  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$55  = addressed_operation;
+    \$55  = region;
     if (rst) begin
-      \$55  = 3'h0;
+      \$55  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$56  = \row$26 ;
+    \$56  = round;
     if (rst) begin
-      \$56  = 8'h00;
+      \$56  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$57  = addressed_fold;
+    \$57  = \$41 ;
     if (rst) begin
-      \$57  = 2'h0;
+      \$57  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$58  = addressed_next_region;
+    \$58  = \$43 ;
     if (rst) begin
-      \$58  = 2'h0;
+      \$58  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$59  = addressed_timestep;
+    \$59  = addressed_operation;
     if (rst) begin
       \$59  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$60  = addressed_is_first;
+    \$60  = \row$26 ;
     if (rst) begin
-      \$60  = 1'h0;
+      \$60  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$61  = addressed_is_final;
+    \$61  = addressed_fold;
     if (rst) begin
-      \$61  = 1'h0;
+      \$61  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$62  = \operation$30 ;
+    \$62  = addressed_next_region;
     if (rst) begin
-      \$62  = 3'h0;
+      \$62  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$63  = fetched_row;
+    \$63  = addressed_timestep;
     if (rst) begin
-      \$63  = 8'h00;
+      \$63  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$64  = \fold$32 ;
+    \$64  = addressed_is_first;
     if (rst) begin
-      \$64  = 2'h0;
+      \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$65  = next_region;
+    \$65  = addressed_is_final;
     if (rst) begin
-      \$65  = 2'h0;
+      \$65  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$66  = fetched_timestep;
+    \$66  = \operation$30 ;
     if (rst) begin
       \$66  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$67  = fetched_is_first;
+    \$67  = fetched_row;
     if (rst) begin
-      \$67  = 1'h0;
+      \$67  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$68  = fetched_is_final;
+    \$68  = \fold$32 ;
     if (rst) begin
-      \$68  = 1'h0;
+      \$68  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$69  = \base$49 ;
+    \$69  = next_region;
+    if (rst) begin
+      \$69  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$70  = fetched_timestep;
+    if (rst) begin
+      \$70  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$71  = fetched_is_first;
+    if (rst) begin
+      \$71  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$72  = fetched_is_final;
+    if (rst) begin
+      \$72  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$73  = \base$49 ;
     if (trace__valid) begin
-      \$69  = \$42 [3:0];
+      \$73  = \$46 [3:0];
     end
     if (rst) begin
-      \$69  = 4'h0;
+      \$73  = 4'h0;
     end
   end
   always @* begin
@@ -4063,48 +4065,52 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   wire \$19 ;
   wire [2:0] \$2 ;
   wire \$20 ;
-  wire [1:0] \$21 ;
-  wire [5:0] \$22 ;
-  wire \$23 ;
-  wire [3:0] \$24 ;
-  reg [2:0] \$25 ;
-  wire \$26 ;
+  wire \$21 ;
+  wire [1:0] \$22 ;
+  wire [1:0] \$23 ;
+  wire \$24 ;
+  wire [5:0] \$25 ;
+  wire [5:0] \$26 ;
   wire \$27 ;
-  wire [1:0] \$28 ;
-  wire [1:0] \$29 ;
+  wire [3:0] \$28 ;
+  reg [2:0] \$29 ;
   wire [5:0] \$3 ;
   wire \$30 ;
-  reg [2:0] \$31 ;
-  wire \$32 ;
-  reg \$33 ;
-  reg \$34 ;
-  reg [4:0] \$35 ;
-  reg [2:0] \$36 ;
+  wire \$31 ;
+  wire [1:0] \$32 ;
+  wire [1:0] \$33 ;
+  wire \$34 ;
+  reg [2:0] \$35 ;
+  wire \$36 ;
   reg \$37 ;
-  reg [2:0] \$38 ;
+  reg \$38 ;
   reg [4:0] \$39 ;
   wire \$4 ;
-  reg \$40 ;
-  reg [1:0] \$41 ;
+  reg [2:0] \$40 ;
+  reg \$41 ;
   reg [2:0] \$42 ;
-  reg \$43 ;
+  reg [4:0] \$43 ;
   reg \$44 ;
-  reg [2:0] \$45 ;
-  reg [4:0] \$46 ;
+  reg [1:0] \$45 ;
+  reg [2:0] \$46 ;
   reg \$47 ;
-  reg [1:0] \$48 ;
+  reg \$48 ;
   reg [2:0] \$49 ;
   wire \$5 ;
-  reg \$50 ;
+  reg [4:0] \$50 ;
   reg \$51 ;
-  reg [2:0] \$52 ;
-  reg [4:0] \$53 ;
+  reg [1:0] \$52 ;
+  reg [2:0] \$53 ;
   reg \$54 ;
-  reg [1:0] \$55 ;
+  reg \$55 ;
   reg [2:0] \$56 ;
-  reg \$57 ;
+  reg [4:0] \$57 ;
   reg \$58 ;
+  reg [1:0] \$59 ;
   wire \$6 ;
+  reg [2:0] \$60 ;
+  reg \$61 ;
+  reg \$62 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
@@ -4318,55 +4324,57 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   wire words__valid;
   wire \words__valid$1 ;
   always @(posedge clk)
-    fold <= \$34 ;
+    fsm_state <= \$37 ;
   always @(posedge clk)
-    base <= \$35 ;
+    fold <= \$38 ;
   always @(posedge clk)
-    round <= \$36 ;
+    base <= \$39 ;
   always @(posedge clk)
-    phase <= \$37 ;
+    round <= \$40 ;
   always @(posedge clk)
-    addressed_operation <= \$38 ;
+    phase <= \$41 ;
   always @(posedge clk)
-    \row$26  <= \$39 ;
+    addressed_operation <= \$42 ;
   always @(posedge clk)
-    addressed_fold <= \$40 ;
+    \row$26  <= \$43 ;
   always @(posedge clk)
-    addressed_next_region <= \$41 ;
+    addressed_fold <= \$44 ;
   always @(posedge clk)
-    addressed_timestep <= \$42 ;
+    addressed_next_region <= \$45 ;
   always @(posedge clk)
-    addressed_is_first <= \$43 ;
+    addressed_timestep <= \$46 ;
   always @(posedge clk)
-    addressed_is_final <= \$44 ;
+    addressed_is_first <= \$47 ;
   always @(posedge clk)
-    \operation$30  <= \$45 ;
+    addressed_is_final <= \$48 ;
   always @(posedge clk)
-    fetched_row <= \$46 ;
+    \operation$30  <= \$49 ;
   always @(posedge clk)
-    \fold$32  <= \$47 ;
+    fetched_row <= \$50 ;
   always @(posedge clk)
-    next_region <= \$48 ;
+    \fold$32  <= \$51 ;
   always @(posedge clk)
-    fetched_timestep <= \$49 ;
+    next_region <= \$52 ;
   always @(posedge clk)
-    fetched_is_first <= \$50 ;
+    fetched_timestep <= \$53 ;
   always @(posedge clk)
-    fetched_is_final <= \$51 ;
+    fetched_is_first <= \$54 ;
   always @(posedge clk)
-    executed_operation <= \$52 ;
+    fetched_is_final <= \$55 ;
   always @(posedge clk)
-    executed_row <= \$53 ;
+    executed_operation <= \$56 ;
   always @(posedge clk)
-    executed_fold <= \$54 ;
+    executed_row <= \$57 ;
   always @(posedge clk)
-    executed_next_region <= \$55 ;
+    executed_fold <= \$58 ;
   always @(posedge clk)
-    trace__timestep <= \$56 ;
+    executed_next_region <= \$59 ;
   always @(posedge clk)
-    executed_is_first <= \$57 ;
+    trace__timestep <= \$60 ;
   always @(posedge clk)
-    executed_is_final <= \$58 ;
+    executed_is_first <= \$61 ;
+  always @(posedge clk)
+    executed_is_final <= \$62 ;
   assign \$1  = ~ \words__payload$5 [4:0];
   assign \$2  = replayed__payload[4] ? 3'h1 : 3'h0;
   assign \$3  = base + replayed__payload[3:0];
@@ -4382,17 +4390,17 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   assign \$16  = \$9  | \$15 ;
   assign \$17  = ~ spikes;
   assign \$19  = ! fsm_state;
-  assign \$21  = fold + 1'h1;
-  assign \$22  = base + 5'h10;
-  assign \$24  = round + 1'h1;
-  assign \$26  = \$25  == round;
-  assign \$27  = ! phase;
-  assign \$28  = phase + 1'h1;
-  assign \$29  = phase ? \$28  : 2'h0;
-  assign \$30  = ! round;
-  assign \$32  = \$31  == round;
-  always @(posedge clk)
-    fsm_state <= \$33 ;
+  assign \$22  = fold + 1'h1;
+  assign \$23  = \$21  ? 2'h0 : \$22 ;
+  assign \$25  = base + 5'h10;
+  assign \$26  = \$24  ? 6'h00 : \$25 ;
+  assign \$28  = round + 1'h1;
+  assign \$30  = \$29  == round;
+  assign \$31  = ! phase;
+  assign \$32  = phase + 1'h1;
+  assign \$33  = phase ? \$32  : 2'h0;
+  assign \$34  = ! round;
+  assign \$36  = \$35  == round;
   \reference.layer_1.neurons  neurons (
     .clk(clk),
     .fire(trace__valid),
@@ -4431,232 +4439,6 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     .rst(rst),
     .weights(weights)
   );
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$34  = fold;
-    if (advance) begin
-      \$34  = \$21 [0];
-      if (\$23 ) begin
-        \$34  = 1'h0;
-      end
-    end
-    if (rst) begin
-      \$34  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$35  = base;
-    if (advance) begin
-      \$35  = \$22 [4:0];
-      if (\$23 ) begin
-        \$35  = 5'h00;
-      end
-    end
-    if (rst) begin
-      \$35  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$36  = round;
-    if (advance) begin
-      if (\$23 ) begin
-        \$36  = \$24 [2:0];
-        if (\$26 ) begin
-          \$36  = 3'h0;
-        end
-      end
-    end
-    if (rst) begin
-      \$36  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$37  = phase;
-    if (advance) begin
-      if (\$23 ) begin
-        if (\$26 ) begin
-          \$37  = \$29 [0];
-        end
-      end
-    end
-    if (rst) begin
-      \$37  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$38  = operation;
-    if (rst) begin
-      \$38  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$39  = \$3 [4:0];
-    if (rst) begin
-      \$39  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$40  = fold;
-    if (rst) begin
-      \$40  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$41  = region;
-    if (rst) begin
-      \$41  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$42  = round;
-    if (rst) begin
-      \$42  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$43  = \$30 ;
-    if (rst) begin
-      \$43  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$44  = \$32 ;
-    if (rst) begin
-      \$44  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$45  = addressed_operation;
-    if (rst) begin
-      \$45  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$46  = \row$26 ;
-    if (rst) begin
-      \$46  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$47  = addressed_fold;
-    if (rst) begin
-      \$47  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$48  = addressed_next_region;
-    if (rst) begin
-      \$48  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$49  = addressed_timestep;
-    if (rst) begin
-      \$49  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$50  = addressed_is_first;
-    if (rst) begin
-      \$50  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$51  = addressed_is_final;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$52  = \operation$30 ;
-    if (rst) begin
-      \$52  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$53  = fetched_row;
-    if (rst) begin
-      \$53  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$54  = \fold$32 ;
-    if (rst) begin
-      \$54  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$55  = next_region;
-    if (rst) begin
-      \$55  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$56  = fetched_timestep;
-    if (rst) begin
-      \$56  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$57  = fetched_is_first;
-    if (rst) begin
-      \$57  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$58  = fetched_is_final;
-    if (rst) begin
-      \$58  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$11  = 3'h0;
-    casez (phase)
-      1'h0:
-          \$11  = 3'h7;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$25  = 3'h0;
-    casez (phase)
-      1'h0:
-          \$25  = 3'h7;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$31  = 3'h0;
-    casez (phase)
-      1'h0:
-          \$31  = 3'h7;
-    endcase
-  end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     operation = 3'h0;
@@ -4730,7 +4512,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$33  = fsm_state;
+    \$37  = fsm_state;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
@@ -4738,7 +4520,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
             1'h0:
                 if (replayed__valid) begin
                   if (replayed__payload[5]) begin
-                    \$33  = 1'h1;
+                    \$37  = 1'h1;
                   end
                 end
           endcase
@@ -4746,13 +4528,233 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
           casez (phase)
             1'h0:
                 if (room) begin
-                  \$33  = 1'h0;
+                  \$37  = 1'h0;
                 end
           endcase
     endcase
     if (rst) begin
-      \$33  = 1'h0;
+      \$37  = 1'h0;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$38  = fold;
+    if (advance) begin
+      \$38  = \$23 [0];
+    end
+    if (rst) begin
+      \$38  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$39  = base;
+    if (advance) begin
+      \$39  = \$26 [4:0];
+    end
+    if (rst) begin
+      \$39  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$40  = round;
+    if (advance) begin
+      if (\$27 ) begin
+        \$40  = \$28 [2:0];
+        if (\$30 ) begin
+          \$40  = 3'h0;
+        end
+      end
+    end
+    if (rst) begin
+      \$40  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$41  = phase;
+    if (advance) begin
+      if (\$27 ) begin
+        if (\$30 ) begin
+          \$41  = \$33 [0];
+        end
+      end
+    end
+    if (rst) begin
+      \$41  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$42  = operation;
+    if (rst) begin
+      \$42  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$43  = \$3 [4:0];
+    if (rst) begin
+      \$43  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$44  = fold;
+    if (rst) begin
+      \$44  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$45  = region;
+    if (rst) begin
+      \$45  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$46  = round;
+    if (rst) begin
+      \$46  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$47  = \$34 ;
+    if (rst) begin
+      \$47  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$48  = \$36 ;
+    if (rst) begin
+      \$48  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$49  = addressed_operation;
+    if (rst) begin
+      \$49  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$50  = \row$26 ;
+    if (rst) begin
+      \$50  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$51  = addressed_fold;
+    if (rst) begin
+      \$51  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$52  = addressed_next_region;
+    if (rst) begin
+      \$52  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$53  = addressed_timestep;
+    if (rst) begin
+      \$53  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$54  = addressed_is_first;
+    if (rst) begin
+      \$54  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$55  = addressed_is_final;
+    if (rst) begin
+      \$55  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$56  = \operation$30 ;
+    if (rst) begin
+      \$56  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$57  = fetched_row;
+    if (rst) begin
+      \$57  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$58  = \fold$32 ;
+    if (rst) begin
+      \$58  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$59  = next_region;
+    if (rst) begin
+      \$59  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$60  = fetched_timestep;
+    if (rst) begin
+      \$60  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$61  = fetched_is_first;
+    if (rst) begin
+      \$61  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$62  = fetched_is_final;
+    if (rst) begin
+      \$62  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$11  = 3'h0;
+    casez (phase)
+      1'h0:
+          \$11  = 3'h7;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$29  = 3'h0;
+    casez (phase)
+      1'h0:
+          \$29  = 3'h7;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$35  = 3'h0;
+    casez (phase)
+      1'h0:
+          \$35  = 3'h7;
+    endcase
   end
   assign \words__valid$1  = words__valid;
   assign \words__ready$3  = words__ready;
@@ -4847,7 +4849,9 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   assign \$13  = fold;
   assign \$18  = executed_fold;
   assign \$20  = fsm_state;
-  assign \$23  = fold;
+  assign \$21  = fold;
+  assign \$24  = fold;
+  assign \$27  = fold;
 endmodule
 
 module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, fire, spikes, potentials, clk);

@@ -212,11 +212,7 @@ def control(site: Site) -> Cells:
     closes = {part.closes for part in parts}
     operations = 3 if site.is_direct or site.saturates or Closes.KEEP in closes else 2
     step = operations * 2 + 2 * (1 + site.is_direct) + _STAGES * folds
-    # With one fold the row of its first weight is 0; what is added to it for the next fold must be
-    # a power of two for Yosys to see that.
-    base = (rows - (site.n_input & -site.n_input).bit_length() + 1
-            if site.folds == 1 and site.n_input & site.n_input - 1 else
-            rows * (site.folds > 1))
+    base = rows * (site.folds > 1)
     registers = (1 + site.saturates + index_bits(len(parts))
                  + index_bits(max(part.count for part in parts)) + folds + step + rows + base
                  + 6 * site.is_output + index_bits(site.n_output) * (

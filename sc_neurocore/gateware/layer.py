@@ -163,9 +163,11 @@ class Layer(wiring.Component):
         is_last_fold = fold == self._folds - 1
         is_last_round = Array(part.count - 1 for part in parts)[phase] == round_
         with m.If(advance):
-            m.d.sync += [fold.eq(fold + 1), base.eq(base + n_input)]
+            if self._folds > 1:
+                m.d.sync += [fold.eq(Mux(is_last_fold, 0, fold + 1)),
+                             base.eq(Mux(is_last_fold, 0, base + n_input))]
             with m.If(is_last_fold):
-                m.d.sync += [fold.eq(0), base.eq(0), round_.eq(round_ + 1)]
+                m.d.sync += round_.eq(round_ + 1)
                 with m.If(is_last_round):
                     m.d.sync += [round_.eq(0),
                                  phase.eq(Mux(phase == len(parts) - 1, 0, phase + 1))]

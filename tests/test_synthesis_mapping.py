@@ -45,8 +45,8 @@ def test_files_are_kept_where_they_are_wanted(tmp_path):
 
 
 def test_broken_verilog_is_a_tool_error(tmp_path):
-    with pytest.raises(ToolError, match=r"yosys failed .*; its log is .*yosys.log:\n(.*\n)*"
-                                        r".*top.v:1: ERROR: syntax error"):
+    with pytest.raises(ToolError, match=r"yosys failed .*; its log is .*yosys.out:\n(.*\n)*"
+                                        r"and of .*yosys.log:\n(.*\n)*top.v:1: ERROR: syntax"):
         map_verilog("module top(; endmodule", "top", "ecp5", folder=tmp_path)
 
 

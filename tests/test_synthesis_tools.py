@@ -46,3 +46,13 @@ def test_a_folder_without_a_name_stays_after_an_error(tmp_path):
     with tools.working_folder(tmp_path / "mine") as folder:
         assert folder == tmp_path / "mine"
     assert folder.exists()
+
+
+def test_a_tool_that_does_not_end_is_ended(monkeypatch, tmp_path):
+    script = tmp_path / "yosys"
+    script.write_text("#!/bin/sh\necho 'round and round'\nexec sleep 60\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(ToolError, match=r"yosys did not end within 1 s; its log is .*yosys.log:\n"
+                                        r"round and round"):
+        tools.run("yosys", [], tmp_path, "yosys.log", native=True, limit_s=1)

@@ -54,14 +54,17 @@ def _ecp5(size: str, title: str, resources: Resources) -> Device:
                   (f"--{size}", "--package", "CABGA381", "--speed", "6"), resources, 200.0)
 
 
+_ICE40_ROUTER = ("--router", "router2")
+"""nextpnr 0.11's default, router1, goes round in circles on some of our netlists, without end."""
+
 DEVICES = {device.name: device for device in (
     _ecp5("25k", "Lattice LFE5U-25F", Resources(24288, 24288, 56)),
     _ecp5("45k", "Lattice LFE5U-45F", Resources(43848, 43848, 108)),
     _ecp5("85k", "Lattice LFE5U-85F", Resources(83640, 83640, 208)),
-    Device("ice40-up5k", "ice40", "Lattice iCE40UP5K, SG48", ("--up5k", "--package", "sg48"),
-           Resources(5280, 5280, 30, 4), 48.0),
-    Device("ice40-hx8k", "ice40", "Lattice iCE40HX8K, CT256", ("--hx8k", "--package", "ct256"),
-           Resources(7680, 7680, 32), 120.0),
+    Device("ice40-up5k", "ice40", "Lattice iCE40UP5K, SG48",
+           ("--up5k", "--package", "sg48", *_ICE40_ROUTER), Resources(5280, 5280, 30, 4), 48.0),
+    Device("ice40-hx8k", "ice40", "Lattice iCE40HX8K, CT256",
+           ("--hx8k", "--package", "ct256", *_ICE40_ROUTER), Resources(7680, 7680, 32), 120.0),
     Device("xc7", "xc7", "AMD 7 series, mapping only"),
 )}
 """By name. The numbers are those of nextpnr 0.11's utilisation reports; the slowest speed grade of

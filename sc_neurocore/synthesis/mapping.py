@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..extras import ToolError
 from . import output_registers, tools
 from .area import Area, cell_counts, measure
 from .devices import FAMILIES, Device, find_device
 
 SCRIPTS = {
-    # Muxes of LUTs (PFUMX) save a level here and there, but take more LUTs than they save, and
-    # tie them to each other's places: docs/synthesis.md has the numbers.
-    "ecp5": "synth_ecp5 -nowidelut",
+    # With the muxes that make LUTs of 5 to 7 inputs: faster than without, docs/synthesis.md has
+    # the numbers.
+    "ecp5": "synth_ecp5",
     "ice40": "synth_ice40",
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
 }
@@ -97,8 +98,7 @@ def map_verilog(text: str, top: str, device: Device | str, *, use_output_registe
         (working / f"{top}.v").write_text(without_brackets(text), encoding="utf-8")
         (working / "map.ys").write_text(f"read_verilog {top}.v\n{command} -top {top}\n"
                                         "delete t:$scopeinfo\nwrite_json mapped.json\n")
-        tools.run("yosys", ["-q", "-l", "yosys.log", "-s", "map.ys"], working, "yosys.log",
-                  native=native)
+        run_yosys(working, native=native)
         netlist = json.loads((working / "mapped.json").read_text(encoding="utf-8"))
         (working / "mapped.json").unlink()
     # Cells that are used are described by modules without contents, which would only be in the way.
@@ -109,6 +109,20 @@ def map_verilog(text: str, top: str, device: Device | str, *, use_output_registe
     cells = cell_counts(module)
     return Mapped(netlist, top, family, cells, measure(cells, family), absorbed,
                   tools.version("yosys", native=native))
+
+
+def run_yosys(folder: Path, *, native: bool = False) -> None:
+    """Run ``map.ys`` in a folder, and leave ``yosys.log`` there."""
+    console, log = folder / "yosys.out", folder / "yosys.log"
+    try:
+        # Yosys writes its log by itself: its last words are lost on their way to stdout if it
+        # aborts. What there is on stdout, or of WebAssembly's, is about an error.
+        tools.run("yosys", ["-q", "-l", log.name, "-s", "map.ys"], folder, console.name,
+                  native=native)
+    except ToolError as error:
+        said = tools.tail(log) if log.exists() else ""
+        raise ToolError(f"{error}\nand of {log}:\n{said}") from None
+    console.unlink()
 
 
 def without_brackets(text: str) -> str:

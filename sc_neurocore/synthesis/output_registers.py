@@ -1,7 +1,7 @@
 """Output registers of ECP5's block RAMs, which Yosys does not use.
 
 A flip-flop right behind a block RAM's read port costs a route that is most of a clock cycle: data
-comes out of a DP16KD 5.7 ns after the clock (speed grade 6), and 0.6 ns after it through the
+comes out of a DP16KD 5.8 ns after the clock (speed grade 6), and 1.0 ns after it through the
 register that it has inside. `absorb` moves such flip-flops into the block RAM.
 
 It does so where nothing else can tell the difference, and leaves everything else alone:

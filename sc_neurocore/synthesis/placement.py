@@ -15,6 +15,8 @@ from .harness import CLOCK, wrap
 from .mapping import Mapped
 
 SEEDS = (1, 2, 3, 4, 5)
+LIMIT_S = 4 * 3600.0
+"""Seconds that one run may take: much more than any needs, but not for ever, as a router may."""
 NETLIST = "in_harness.json"
 
 
@@ -124,7 +126,7 @@ def place(mapped: Mapped, device: Device | str, seeds: Sequence[int] = SEEDS, *,
         tools.run(program, [*device.arguments, "--json", NETLIST, "--seed", str(seed),
                             "--freq", str(target), "--timing-allow-fail",
                             "--report", f"report-{seed}.json"],
-                  working, f"nextpnr-{seed}.log", native=native)
+                  working, f"nextpnr-{seed}.log", native=native, limit_s=LIMIT_S)
         return read_report(json.loads((working / f"report-{seed}.json").read_text()), seed)
 
     with tools.working_folder(folder) as working:

@@ -48,8 +48,8 @@ def find(program: str, *, native: bool = False) -> list[str]:
             f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
 
 
-def run(program: str, arguments: Sequence[str], folder: Path, log: str, *,
-        native: bool = False) -> None:
+def run(program: str, arguments: Sequence[str], folder: Path, log: str, *, native: bool = False,
+        limit_s: float | None = None) -> None:
     """Run a program in a folder, and keep what it says.
 
     Parameters
@@ -62,23 +62,28 @@ def run(program: str, arguments: Sequence[str], folder: Path, log: str, *,
     folder : Path
         Working folder.
     log : str
-        Name of the file in ``folder`` that gets all output, behind what the program writes to it by
-        itself, as Yosys has to: when it aborts, its last words are lost on their way to stdout.
+        Name of the file in ``folder`` that gets all output.
+    native : bool
+        As for `find`.
+    limit_s : float, optional
+        Seconds after which it is ended.
 
     Raises
     ------
     ToolError
-        If it is missing, or fails; the message has the log's path and its last lines.
+        If it is missing, fails, or does not end; the message has the log's path and its last lines.
     """
     command = [*find(program, native=native), *arguments]
     path = folder / log
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
-    with path.open("ab") as output:
-        output.write(done.stdout)
-    if done.returncode:
-        raise ToolError(f"{program} failed (exit code {done.returncode}); its log is {path}:\n"
-                        f"{_tail(path)}")
+    try:
+        with path.open("wb") as output:
+            code = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
+                                  stderr=subprocess.STDOUT, timeout=limit_s).returncode
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{program} did not end within {limit_s:g} s; its log is {path}:\n"
+                        f"{tail(path)}") from None
+    if code:
+        raise ToolError(f"{program} failed (exit code {code}); its log is {path}:\n{tail(path)}")
 
 
 def version(program: str, *, native: bool = False) -> str:
@@ -110,5 +115,6 @@ def working_folder(folder: Path | None) -> Iterator[Path]:
     shutil.rmtree(made)     # not after an error, which names a log in it
 
 
-def _tail(log: Path, lines: int = 15) -> str:
+def tail(log: Path, lines: int = 15) -> str:
+    """Last lines of a log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

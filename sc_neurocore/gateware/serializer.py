@@ -28,8 +28,9 @@ class Serializer(wiring.Component):
     A word is taken apart into groups of `spec.GROUP` neurons; those without a spike are skipped,
     and the others wait in a register for their turn.
 
-    Throughput: an event a cycle; a word without spikes takes a cycle too, and sends an event
-    without a spike. Latency: a cycle, or two where a word has several groups.
+    Throughput: an event a cycle, but for a cycle between words of several groups; a word without
+    spikes takes a cycle too, and sends an event without a spike. Latency: a cycle, or two where a
+    word has several groups.
 
     Parameters
     ----------

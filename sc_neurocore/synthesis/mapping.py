@@ -12,9 +12,9 @@ from .area import Area, cell_counts, measure
 from .devices import FAMILIES, Device, find_device
 
 SCRIPTS = {
-    # With the muxes that make LUTs of 5 to 7 inputs: faster than without, docs/synthesis.md has
-    # the numbers.
-    "ecp5": "synth_ecp5",
+    # Without the muxes that make LUTs of 5 to 7 inputs, which tie LUTs to each other's places:
+    # docs/synthesis.md has the numbers.
+    "ecp5": "synth_ecp5 -nowidelut",
     "ice40": "synth_ice40",
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
 }

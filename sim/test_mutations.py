@@ -129,7 +129,8 @@ def tied_network() -> IntegerNetwork:
 
 SPEC = AcceleratorSpec((3, 1), 4, 8)
 """Folds in both layers, padding in the last transfer, an output layer that holds back the other."""
-IMAGES = np.random.default_rng(11).integers(0, 256, (6, 10))
+IMAGES = np.random.default_rng(11).integers(0, 256, (9, 10))
+IMAGES[6:, :8] = 0      # whole words are silent, more of them than a queue has places
 
 GENERATE = """
 import sys

@@ -12,7 +12,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,12 @@ class Bench:
 
 def mnist_spec(lanes: int) -> AcceleratorSpec:
     """Layout of 784-128-10."""
-    return AcceleratorSpec((lanes, 2), beats=16, encoder_lanes=16)
+    return AcceleratorSpec((lanes, 2), beats=16, encoder_lanes=16, family="ecp5")
 
 
 def digits_spec(lanes: int, memories: tuple[str, ...] = ()) -> AcceleratorSpec:
     """Layout of 64-32-10."""
-    return AcceleratorSpec((lanes, 1), beats=8, encoder_lanes=8, memories=memories)
+    return AcceleratorSpec((lanes, 1), beats=8, encoder_lanes=8, memories=memories, family="ecp5")
 
 
 def peers(results: Path = PEERS) -> tuple[list[dict[str, Any]], str]:
@@ -228,7 +228,7 @@ def ice40_table(bench: Bench) -> str:
     rows = []
     for lanes in DIGITS_LANES:
         for memories in ICE40_OPTIONS if lanes == min(DIGITS_LANES) else ICE40_OPTIONS[:1]:
-            spec = digits_spec(lanes, memories)
+            spec = replace(digits_spec(lanes, memories), family="ice40")
             found = hardware_area.measure(bench.store, network, spec, "ice40-up5k", bench.seeds,
                                           f"ice40-{lanes}-{'-'.join(spec.memories)}")
             area = found["area"]

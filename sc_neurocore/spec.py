@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .families import FAMILIES, Shape, weight_shape
 from .network import MAXIMUM_FAN_IN, IntegerNetwork, check_integer
 from .rounds import Adds, phases
 from .synapses import Source
@@ -34,6 +35,8 @@ class AcceleratorSpec:
         if that is more.
     memories : tuple of "block" or "logic", one a layer
         What weight memories are made of: block RAM, by default, or logic.
+    family : str
+        Family of FPGAs that memories are shaped for, one of `families.FAMILIES`; by default none.
 
     Raises
     ------
@@ -45,6 +48,7 @@ class AcceleratorSpec:
     beats: int = 8
     encoder_lanes: int = 0
     memories: tuple[str, ...] = ()
+    family: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.lanes, int | str):
@@ -62,6 +66,9 @@ class AcceleratorSpec:
             if memory not in MEMORIES:
                 raise ValueError(f"Memory of layer {index} must be one of "
                                  f"{', '.join(MEMORIES)}, not {memory!r}")
+        if self.family not in ("", *FAMILIES):
+            raise ValueError(f"Family must be one of {', '.join(FAMILIES)}, or empty, "
+                             f"not {self.family!r}")
         if len(self.memories) != len(self.lanes):
             raise ValueError(f"Memories must be given for {len(self.lanes)} layers, "
                              f"not for {len(self.memories)}")
@@ -88,6 +95,12 @@ class AcceleratorSpec:
     def folds(self, network: IntegerNetwork, layer: int) -> int:
         """Groups of ``lanes`` neurons that a layer works through one after another."""
         return fold_count(network.layers[layer].n_output, self.lanes[layer])
+
+    def weight_shape(self, network: IntegerNetwork, layer: int) -> Shape:
+        """How a layer's weight memory is put together."""
+        rows = max(2, self.folds(network, layer) * network.layers[layer].n_input)
+        width = self.lanes[layer] * network.layers[layer].weight_width
+        return weight_shape(self.family if self.memories[layer] == "block" else "", rows, width)
 
     def word_lanes(self, network: IntegerNetwork) -> int:
         """Inputs in a spike word of the encoder; spikes from outside come as they are."""

@@ -23,13 +23,15 @@ BoolArray = npt.NDArray[np.bool_]
 ENCODE_LATENCY = 3
 """Cycles from reading a row of intensities to its spike word (the commit of the encoder)."""
 FIRE_LATENCY = 3
-"""Cycles from issuing an operation of a layer to its execution (for a fire, the commit)."""
+"""Cycles from issuing an operation of a layer to its execution (for a fire, the commit); one more
+if its weights are in several banks."""
 CLOSE_CYC = 1
 """Operations that close a fold; one more if a membrane may saturate."""
 RESULT_LATENCY = 2
 """Cycles from selecting an output neuron in the readout to its transfer."""
 MEMORY_LATENCY = 2
-"""Cycles from a weight memory's address to its data: block RAM and its output register."""
+"""Cycles from a weight memory's address to its data: block RAM and its output register. One more
+where one of several banks is selected."""
 QUEUE_LATENCY = 2
 """Cycles from a commit to the first in which its word can be taken; 1 in a queue of one place."""
 REPLAY_LATENCY = 2
@@ -242,6 +244,7 @@ class _Layer:
         self.steps = [(part.adds, part.closes) for part in phases(network, index)
                       for _ in range(part.count * self.folds)]
         self.extra = int(network.widths[index].saturates)
+        self.latency = FIRE_LATENCY + (spec.weight_shape(network, index).banks > 1)
         self.queue = _Queue(spec.queue_depth(network, index))
         before = spec.lanes[index - 1] if index else spec.word_lanes(network)
         serializer = _Serializer(words, before)
@@ -264,7 +267,7 @@ class _Layer:
             fire = self.queue.reserve(done + 1)
             self.next_issue = fire + CLOSE_CYC + self.extra
             round_, fold = divmod(len(self.commits), self.folds)
-            self.commits.append(fire + FIRE_LATENCY)
+            self.commits.append(fire + self.latency)
             last = fold == self.folds - 1
             if self.fires[round_][fold] or last or not self.drops:
                 return Word(self.queue.available(self.commits[-1]), self.fires[round_][fold], last)

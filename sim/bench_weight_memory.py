@@ -1,4 +1,4 @@
-"""Bench of `gateware.weight_memory`: every row holds its weights, two cycles after its address."""
+"""Bench of `gateware.weight_memory`: each row's weights come `latency` cycles after its address."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ from common import from_job, signed
 
 from sc_neurocore.cosim.simulation import job
 from sc_neurocore.cosim.streams import run_cycles
-from sc_neurocore.timing import MEMORY_LATENCY
 
 
 class Reader:
@@ -16,6 +15,7 @@ class Reader:
     def __init__(self, design: Any):
         self.design, self.lanes = design, job()["lanes"]
         self.layer = from_job(job()["network"]).layers[0]
+        self.latency = job()["latency"]
         self.rows = -(-self.layer.n_output // self.lanes) * self.layer.n_input
         self.asked: list[int] = []
         self.compared = 0
@@ -25,9 +25,9 @@ class Reader:
         self.design.row.value = self.asked[-1]
 
     def sample(self, cycle: int) -> None:
-        if cycle < MEMORY_LATENCY:
+        if cycle < self.latency:
             return
-        fold, j = divmod(self.asked[cycle - MEMORY_LATENCY], self.layer.n_input)
+        fold, j = divmod(self.asked[cycle - self.latency], self.layer.n_input)
         width, word = self.layer.weight_width, int(self.design.weights.value)
         for lane in range(self.lanes):
             neuron = fold * self.lanes + lane

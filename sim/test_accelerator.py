@@ -27,6 +27,8 @@ CASES = {
     "saturating membranes": dict(shape=(10, 8, 4), lanes=(3, 4), beats=4, membrane_width=8),
     "wide words": dict(shape=(70, 40, 36, 3), lanes=(40, 20, 3), beats=2, encoder_lanes=32),
     "more folds than fit in logic": dict(shape=(6, 40, 3), lanes=(1, 1), beats=4),
+    "weights in three banks": dict(shape=(210, 80, 3), lanes=(8, 3), beats=16, weight_width=8,
+                                   timesteps=2, family="ecp5"),
     "weights in logic": dict(shape=(10, 6, 3), lanes=(6, 2), beats=4, memories=("logic",) * 2),
     "low discrepancy": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="low_discrepancy"),
     "direct": dict(shape=(10, 7, 3), lanes=(7, 2), beats=4, encoder="direct"),
@@ -51,7 +53,8 @@ CASES = {
 def test_every_spike_membrane_and_cycle(case, tmp_path, cache):
     options = dict(CASES[case])
     spec = AcceleratorSpec(options.pop("lanes"), options.pop("beats"),
-                           options.pop("encoder_lanes", 0), options.pop("memories", ()))
+                           options.pop("encoder_lanes", 0), options.pop("memories", ()),
+                           options.pop("family", ""))
     count = options.pop("images", 5)
     how = {key: options.pop(key) for key in ("encoder", "schedule") if key in options}
     network = replace(random_network(**options, seed=len(case)), **how)

@@ -169,6 +169,7 @@ class Layout:
                                 self.encoder_lanes or 0)
         if self.device is None:
             return spec, None
+        spec = replace(spec, family=planning.named(self.device).family)
         return spec, planning.assess(network, spec, self.device, clock_hz=self.clock_hz,
                                      inputs=images)
 

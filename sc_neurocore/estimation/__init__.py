@@ -5,6 +5,7 @@ memories are counted (`parts`, `memories`), logic is priced (`prices`). ``benchm
 compares it with Yosys.
 """
 
+from ..families import weight_shape
 from ..network import IntegerNetwork
 from ..spec import AcceleratorSpec
 from ..synthesis.area import Area
@@ -59,8 +60,10 @@ def weight_block_rams(network: IntegerNetwork, spec: AcceleratorSpec, family: st
     counts = []
     for index, layer in enumerate(network.layers):
         width = min(layer.weight_width, weight_width or layer.weight_width)
-        counts.append(choose(family, spec.folds(network, index) * layer.n_input,
-                             spec.lanes[index] * width, writes=0, wants=spec.memories[index]).count)
+        rows, bits = spec.folds(network, index) * layer.n_input, spec.lanes[index] * width
+        shape = weight_shape(spec.family, rows, bits)
+        counts.append(shape.count if shape.count > 1 and spec.memories[index] == "block" else
+                      choose(family, rows, bits, writes=0, wants=spec.memories[index]).count)
     return counts
 
 

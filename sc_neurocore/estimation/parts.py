@@ -155,7 +155,14 @@ def weights(site: Site) -> Cells:
     rows, width = max(2, site.folds * site.n_input), layer.weight_width * site.lanes
     if kind == "logic":
         return Cells(Counter({"constant bit": rows * width}), (), 2 * index_bits(rows))
-    return memory(site.family, rows, width, writes=0, wants="block", registered=True)
+    shape = site.spec.weight_shape(site.network, site.index)
+    if shape.count == 1:
+        return memory(site.family, rows, width, writes=0, wants="block", registered=True)
+    columns = [memory(site.family, shape.entries, column, writes=0, wants="block", registered=True)
+               for column in shape.columns] * shape.banks
+    selects = shape.banks > 1
+    return total([*columns, Cells(Counter({"bank bit": (shape.banks - 1) * width}), (),
+                                  selects * (width + 2 * index_bits(shape.banks)))])
 
 
 def _flags(site: Site) -> int:

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..network import IntegerNetwork
 from ..rounds import Adds, Closes, phases
 from ..spec import AcceleratorSpec
+from ..timing import MEMORY_LATENCY
 from .layouts import event, index_shape, layer_trace, output_word, spike_word
 from .neuron_array import NeuronArray, Operation, Region
 from .replay import Replay
@@ -46,7 +47,7 @@ class Layer(wiring.Component):
 
     Throughput: an operation a cycle, so folds · (max(events, 1) + 1) cycles a timestep, unless
     events are missing or the words are not taken. Latency: `timing.FIRE_LATENCY` cycles from
-    closing a fold to its commit.
+    closing a fold to its commit, one cycle more if the weights are in several banks.
 
     Parameters
     ----------
@@ -86,7 +87,8 @@ class Layer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.weight_memory = weights = WeightMemory(
-            self._layer, self._lanes, self._spec.memories[self._index])
+            self._layer, self._lanes, self._spec.memories[self._index],
+            self._spec.weight_shape(self._network, self._index))
         m.submodules.neurons = neurons = NeuronArray(self._network, self._index, self._lanes,
                                                      trace=self._trace)
         m.submodules.queue = queue = ReservedQueue(
@@ -100,6 +102,8 @@ class Layer(wiring.Component):
 
         addressed = self._sequence(m, events, queue).delayed(m, "addressed")
         fetched = addressed.delayed(m, "fetched")
+        if weights.latency > MEMORY_LATENCY:
+            fetched = fetched.delayed(m, "selected")
         executed = fetched.delayed(m, "executed")
         m.d.comb += [weights.row.eq(addressed.row), neurons.weights.eq(weights.weights),
                      neurons.operation.eq(fetched.operation), neurons.fold.eq(fetched.fold),

@@ -4,8 +4,10 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..families import Shape
 from ..network import IntegerLayer
 from ..spec import fold_count
+from ..timing import MEMORY_LATENCY
 from .layouts import index_shape
 
 
@@ -15,7 +17,7 @@ class WeightMemory(wiring.Component):
     Row fold·n_input + j holds the weights from input j to the neurons fold·lanes and up, the first
     in the lowest bits; lanes without a neuron hold 0.
 
-    Throughput: a row a cycle. Latency: `timing.MEMORY_LATENCY` cycles.
+    Throughput: a row a cycle. Latency: ``latency`` cycles.
 
     Parameters
     ----------
@@ -25,41 +27,85 @@ class WeightMemory(wiring.Component):
         Neurons in a fold.
     kind : "block" or "logic"
         What it is made of.
+    shape : Shape, optional
+        How it is put together of memories; by default of one.
+
+    Attributes
+    ----------
+    latency : int
+        `timing.MEMORY_LATENCY`, and one more if there are several banks.
 
     Members
     -------
     row : In
         Row to be read.
     weights : Out
-        Its weights, two cycles later.
+        Its weights, ``latency`` cycles later.
     """
 
-    def __init__(self, layer: IntegerLayer, lanes: int, kind: str = "block"):
+    def __init__(self, layer: IntegerLayer, lanes: int, kind: str = "block",
+                 shape: Shape | None = None):
         self._layer, self._lanes, self._kind = layer, lanes, kind
         self._folds = fold_count(layer.n_output, lanes)
+        rows = max(2, self._folds * layer.n_input)
+        self._shape = shape or Shape(1, rows, (lanes * layer.weight_width,))
+        self.latency = MEMORY_LATENCY + (self._shape.banks > 1)
         super().__init__({
             "row": In(index_shape(self._folds * layer.n_input)),
             "weights": Out(data.ArrayLayout(signed(layer.weight_width), lanes))})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = memory.Memory(
-            shape=len(Value.cast(self.weights)), depth=max(2, self._folds * self._layer.n_input),
-            init=self._rows(), attrs={"ram_style": self._kind})
         if self._kind == "logic":
             # The address waits, which is narrower than the row.
-            read = rows.read_port(domain="comb")
+            read = self._memory(m, "rows", self._rows()).read_port(domain="comb")
             late = Signal.like(self.row, name="late")
             later = Signal.like(self.row, name="later")
             m.d.sync += [late.eq(self.row), later.eq(late)]
             m.d.comb += [read.addr.eq(later), Value.cast(self.weights).eq(read.data)]
-        else:
-            read = rows.read_port()
-            # Without a reset, so that the block RAM's own output register can be used.
-            output = Signal(rows.shape, reset_less=True)
-            m.d.comb += [read.addr.eq(self.row), Value.cast(self.weights).eq(output)]
-            m.d.sync += output.eq(read.data)
+            return m
+        banks = [self._bank(m, number) for number in range(self._shape.banks)]
+        if len(banks) == 1:
+            m.d.comb += Value.cast(self.weights).eq(banks[0])
+            return m
+        bank = self.row[self._entry_bits():]
+        for name in ("read_bank", "output_bank"):
+            later = Signal.like(bank, name=name)
+            m.d.sync += later.eq(bank)
+            bank = later
+        selected = Signal(len(banks[0]), name="selected")
+        m.d.sync += selected.eq(Array(banks)[bank])
+        m.d.comb += Value.cast(self.weights).eq(selected)
         return m
+
+    def _entry_bits(self) -> int:
+        """Bits of the address within a bank."""
+        return (self._shape.entries - 1).bit_length()
+
+    def _bank(self, m: Module, number: int) -> Value:
+        """A bank, its columns side by side; what it holds at ``row``, two cycles later."""
+        shape, bits = self._shape, self._entry_bits()
+        rows = self._rows()[number * shape.entries:(number + 1) * shape.entries]
+        parts, low = [], 0
+        for column, width in enumerate(shape.columns):
+            suffix = "" if shape.count == 1 else f"_{number}_{column}"
+            held = self._memory(m, f"rows{suffix}",
+                                [row >> low & (1 << width) - 1 for row in rows], width)
+            read = held.read_port()
+            # Without a reset, so that the block RAM's own output register can be used.
+            output = Signal(width, name=f"output{suffix}", reset_less=True)
+            m.d.comb += read.addr.eq(self.row[:bits])
+            m.d.sync += output.eq(read.data)
+            parts.append(output)
+            low += width
+        return Cat(parts)
+
+    def _memory(self, m: Module, name: str, init: list[int], width: int | None = None
+                ) -> memory.Memory:
+        m.submodules[name] = held = memory.Memory(
+            shape=width or len(Value.cast(self.weights)), depth=max(2, len(init)), init=init,
+            attrs={"ram_style": self._kind})
+        return held
 
     def _rows(self) -> list[int]:
         width, lanes = self._layer.weight_width, self._lanes

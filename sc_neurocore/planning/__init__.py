@@ -4,7 +4,7 @@ Cycles are those of `timing.predict`, exact for the spikes that they are counted
 of `sc_neurocore.estimation`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -139,9 +139,10 @@ def plan(network: IntegerNetwork, device: Device | str, *, latency_us: float | N
     workload = _workload(network, inputs, activity)
 
     def search(each: Device) -> Search:
-        return Search(workload, resources(each), beats, [
-            encoder_choices(workload, base, each.family),
-            *(layer_choices(workload, base, each.family, index)
+        shaped = replace(base, family=each.family)
+        return Search(workload, resources(each), shaped, [
+            encoder_choices(workload, shaped, each.family),
+            *(layer_choices(workload, shaped, each.family, index)
               for index in range(len(network.layers)))])
 
     looking = search(device)

@@ -72,8 +72,9 @@ def with_layer(spec: AcceleratorSpec, index: int, lanes: int, memory: str) -> Ac
     return replace(spec, lanes=tuple(every_lanes), memories=tuple(memories))
 
 
-def layout(beats: int, chosen: Sequence[Choice]) -> AcceleratorSpec:
+def layout(base: AcceleratorSpec, chosen: Sequence[Choice]) -> AcceleratorSpec:
     """The layout that consists of a choice for the encoder and one for each layer."""
     encoder, *layers = chosen
-    return AcceleratorSpec(tuple(choice.lanes for choice in layers), beats, encoder.lanes,
-                           tuple(choice.memory for choice in layers))
+    return replace(base, encoder_lanes=encoder.lanes,
+                   lanes=tuple(choice.lanes for choice in layers),
+                   memories=tuple(choice.memory for choice in layers))

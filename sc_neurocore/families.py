@@ -1,0 +1,68 @@
+"""Families of FPGAs, as far as the gateware knows them: the shapes of their block RAMs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BlockRam:
+    """``1 << address_bits`` entries of ``widths[0]`` bits, or fewer and wider ones.
+
+    Each of ``widths`` halves the entries once more. ``has_output_register``: data may pass a
+    register of its own on their way out.
+    """
+
+    address_bits: int
+    widths: tuple[int, ...]
+    has_output_register: bool
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a memory is put together: ``banks`` of ``entries`` rows, each of ``columns`` bits."""
+
+    banks: int
+    entries: int
+    columns: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Memories that it consists of."""
+        return self.banks * len(self.columns)
+
+
+BLOCK_RAMS = {
+    "ecp5": BlockRam(14, (1, 2, 4, 9, 18, 36), True),
+    "gowin": BlockRam(14, (1, 2, 4, 9, 18, 36), True),
+    "ice40": BlockRam(11, (2, 4, 8, 16), False),
+}
+"""DP16KD, BSRAM and SB_RAM40."""
+FAMILIES = (*BLOCK_RAMS, "xc7")
+"""Those that a layout can be for; of the last, memories are left to Yosys."""
+BANKS_SAVE = 1.25
+"""Banks are made only where one bank would take so many times as many block RAMs."""
+
+
+def weight_shape(family: str, rows: int, width: int) -> Shape:
+    """Choose how so many rows of weights are put together of a family's block RAMs.
+
+    One bank, each column of which is a block RAM, needs no multiplexer, and its output registers
+    are those of the block RAMs. Where wider and lower banks waste much less, several banks.
+
+    Parameters
+    ----------
+    family : str
+        One of `BLOCK_RAMS`; of any other, and of one without output registers, it is one memory,
+        for Yosys to put together.
+    rows, width : int
+    """
+    ram = BLOCK_RAMS.get(family)
+    if ram is None or not ram.has_output_register:
+        return Shape(1, rows, (width,))
+    shapes = []
+    for shift, unit in enumerate(ram.widths):
+        entries = 1 << ram.address_bits - shift
+        whole, rest = divmod(width, unit)
+        shapes.append(Shape(-(-rows // entries), entries, (unit,) * whole + (rest,) * (rest > 0)))
+    fewest = min(shape.count for shape in shapes)
+    return min((shape for shape in shapes if shape.count <= BANKS_SAVE * fewest),
+               key=lambda shape: (shape.banks, shape.count))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .families import FAMILIES, Shape, weight_shape
+from .families import BLOCK_RAMS, FAMILIES, Shape, weight_shape
 from .network import MAXIMUM_FAN_IN, IntegerNetwork, check_integer
 from .rounds import Adds, phases
 from .synapses import Source
@@ -96,6 +96,28 @@ class AcceleratorSpec:
         """Groups of ``lanes`` neurons that a layer works through one after another."""
         return fold_count(network.layers[layer].n_output, self.lanes[layer])
 
+    def source_lanes(self, network: IntegerNetwork, layer: int) -> int:
+        """Neurons or inputs in the spike words that a layer receives."""
+        return self.lanes[layer - 1] if layer else self.word_lanes(network)
+
+    def source_words(self, network: IntegerNetwork, layer: int) -> int:
+        """Spike words of a timestep that a layer receives at most."""
+        return fold_count(network.layers[layer].n_input, self.source_lanes(network, layer))
+
+    def replays(self, network: IntegerNetwork, layer: int) -> str:
+        """What is kept of a timestep for all folds: "words", "events", or "" if there is one fold.
+
+        Whichever takes less memory: many words of a few spikes, or the events of few words.
+        """
+        if self.folds(network, layer) == 1:
+            return ""
+        n_input = network.layers[layer].n_input
+        address = max(1, (n_input - 1).bit_length())
+        words = (self.source_words(network, layer),
+                 self.source_lanes(network, layer) + 1 + address)
+        events = n_input, address + 2
+        return "words" if _blocks(*words) <= _blocks(*events) else "events"
+
     def weight_shape(self, network: IntegerNetwork, layer: int) -> Shape:
         """How a layer's weight memory is put together."""
         rows = max(2, self.folds(network, layer) * network.layers[layer].n_input)
@@ -124,6 +146,14 @@ class AcceleratorSpec:
         if self.folds(network, layer) > 1:
             return QUEUE_DEPTH
         return 1 if phases(network, layer)[-1].adds is Adds.EVENTS else 4
+
+
+def _blocks(entries: int, width: int) -> int:
+    """Block RAMs of 4 Kbit that two halves of so many entries take, as a family has them."""
+    depth = 2 << (entries - 1).bit_length()
+    ram = BLOCK_RAMS["ice40"]
+    return min(fold_count(depth, 1 << ram.address_bits - shift) * fold_count(width, unit)
+               for shift, unit in enumerate(ram.widths))
 
 
 def _power_of_two(name: str, value: int, low: int = 1) -> int:

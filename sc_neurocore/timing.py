@@ -35,7 +35,7 @@ where one of several banks is selected."""
 QUEUE_LATENCY = 2
 """Cycles from a commit to the first in which its word can be taken; 1 in a queue of one place."""
 REPLAY_LATENCY = 2
-"""Cycles from the last event of a timestep to the first that is sent of it, or sent again."""
+"""Cycles from the last word or event of a timestep to the first that is sent of it, or again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +206,42 @@ class _Serializer:
                 return begin, ready - 1, events
 
 
-class _Replay:
+class _WordReplay:
+    """Collects a timestep's words, and offers them once for each fold."""
+
+    def __init__(self, words: WordSource, folds: int):
+        self.words, self.folds = words, folds
+        self.kept: list[Word] = []
+        self.fold = self.index = 0
+        self.ready = self.written = -1
+        self.released: list[int] = []
+
+    def next_word(self) -> Word:
+        if self.fold == self.index == 0:
+            self._collect()
+        return self.kept[self.index]._replace(available=self.ready)
+
+    def _collect(self) -> None:
+        free = self.released[-2] + 1 if len(self.released) > 1 else 0
+        self.kept = []
+        while not self.kept or not self.kept[-1].last:
+            self.kept.append(self.words.next_word())
+            self.written = max(self.kept[-1].available, self.written + 1, free)
+            self.words.taken(self.written)
+        self.ready = max(self.ready, self.written + REPLAY_LATENCY)
+
+    def taken(self, cycle: int) -> None:
+        self.index += 1
+        self.ready = cycle + 1
+        if self.index == len(self.kept):
+            self.index = 0
+            self.ready = cycle + REPLAY_LATENCY
+            self.fold = (self.fold + 1) % self.folds
+            if self.fold == 0:
+                self.released.append(cycle)
+
+
+class _EventReplay:
     """Collects a timestep's events, and sends them once for each fold."""
 
     def __init__(self, serializer: _Serializer, folds: int):
@@ -246,9 +281,10 @@ class _Layer:
         self.extra = int(network.widths[index].saturates)
         self.latency = FIRE_LATENCY + (spec.weight_shape(network, index).banks > 1)
         self.queue = _Queue(spec.queue_depth(network, index))
-        before = spec.lanes[index - 1] if index else spec.word_lanes(network)
-        serializer = _Serializer(words, before)
-        self.source = _Replay(serializer, self.folds) if self.folds > 1 else serializer
+        replays = spec.replays(network, index)
+        serializer = _Serializer(_WordReplay(words, self.folds) if replays == "words" else words,
+                                 spec.source_lanes(network, index))
+        self.source = _EventReplay(serializer, self.folds) if replays == "events" else serializer
         self.step = 0
         self.next_issue = 0
         self.commits: list[int] = []

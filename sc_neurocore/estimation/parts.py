@@ -143,10 +143,15 @@ def serializer(n_neurons: int, lanes: int, base_bits: int) -> Cells:
 
 def replay(site: Site) -> Cells:
     """`Replay`, of a layer with several folds."""
-    bits = index_bits(site.n_input)
-    return memory(site.family, 2 << (site.n_input - 1).bit_length(), bits + 2) + Cells(
+    address = index_bits(site.n_input)
+    most, width = site.n_input, address + 1
+    if site.spec.replays(site.network, site.index) == "words":
+        most = site.spec.source_words(site.network, site.index)
+        width = site.spec.source_lanes(site.network, site.index) + address
+    bits = index_bits(most)
+    return memory(site.family, 2 << (most - 1).bit_length(), width) + Cells(
         Counter({"replay": 1, "replayed bit": bits}), (bits, bits),
-        4 + bits + bits + index_bits(site.folds) + 1)
+        5 + 4 * bits + index_bits(site.folds) + 1)
 
 
 def weights(site: Site) -> Cells:

@@ -11,6 +11,7 @@ from .encoder import SpikeEncoder
 from .layer import Layer
 from .layouts import encoder_trace, layer_trace, result
 from .readout import Readout
+from .replay import Replay
 from .serializer import Serializer
 from .spike_input import SpikeInput
 
@@ -78,20 +79,32 @@ class Accelerator(wiring.Component):
         if self._trace:
             wiring.connect(m, encoder.trace, wiring.flipped(self.trace_encoder))
 
-        words, lanes = encoder.words, spec.word_lanes(network)
+        words = encoder.words
         for index, layer in enumerate(network.layers):
-            serializer = Serializer(layer.n_input, lanes)
+            serializer = Serializer(layer.n_input, spec.source_lanes(network, index))
             stage = Layer(network, spec, index, trace=self._trace)
             m.submodules[f"serializer_{index}"] = serializer
             m.submodules[f"layer_{index}"] = stage
+            if spec.replays(network, index) == "words":
+                words = self._replayed(m, index, words, spec.source_words(network, index))
             wiring.connect(m, words, serializer.words)
-            wiring.connect(m, serializer.events, stage.events)
+            events = serializer.events
+            if spec.replays(network, index) == "events":
+                events = self._replayed(m, index, events, layer.n_input)
+            wiring.connect(m, events, stage.events)
             if self._trace:
                 trace = getattr(self, f"trace_layer_{index}")
                 wiring.connect(m, stage.trace, wiring.flipped(trace))
-            words, lanes = stage.words, spec.lanes[index]
+            words = stage.words
 
         m.submodules.readout = readout = Readout(network, spec.lanes[-1])
         wiring.connect(m, words, readout.words)
         wiring.connect(m, readout.results, wiring.flipped(self.results))
         return m
+
+    def _replayed(self, m: Module, index: int, source, most: int):
+        """A timestep's words or events, once for each fold of a layer."""
+        replay = Replay(source.payload.shape(), most, self._spec.folds(self._network, index))
+        m.submodules[f"replay_{index}"] = replay
+        wiring.connect(m, source, replay.collected)
+        return replay.replayed

@@ -12,7 +12,6 @@ from ..spec import AcceleratorSpec
 from ..timing import MEMORY_LATENCY
 from .layouts import event, index_shape, layer_trace, output_word, spike_word
 from .neuron_array import NeuronArray, Operation, Region
-from .replay import Replay
 from .reserved_queue import ReservedQueue
 from .weight_memory import WeightMemory
 
@@ -61,7 +60,7 @@ class Layer(wiring.Component):
     Members
     -------
     events : In, stream of `layouts.event`
-        With more than one fold they are collected until their timestep is complete.
+        Those of a timestep, once for each fold.
     words : Out, stream of `layouts.spike_word`, or of `layouts.output_word` for the output layer
         A word a fold; without a spike only if it closes the timestep, or in the output layer.
     trace : Out, `layouts.layer_trace`
@@ -94,13 +93,8 @@ class Layer(wiring.Component):
         m.submodules.queue = queue = ReservedQueue(
             self.words.payload.shape(), self._spec.queue_depth(self._network, self._index))
         self._send(m, queue.words)
-        events = self.events
-        if self._folds > 1:
-            m.submodules.replay = replay = Replay(self._layer.n_input, self._folds)
-            wiring.connect(m, wiring.flipped(self.events), replay.events)
-            events = replay.replayed
 
-        addressed = self._sequence(m, events, queue).delayed(m, "addressed")
+        addressed = self._sequence(m, self.events, queue).delayed(m, "addressed")
         fetched = addressed.delayed(m, "fetched")
         if weights.latency > MEMORY_LATENCY:
             fetched = fetched.delayed(m, "selected")

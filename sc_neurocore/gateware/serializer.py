@@ -22,6 +22,16 @@ def first_set(bits: list[Value]) -> tuple[Value, Value]:
     return low_any | high_any, Mux(low_any, Cat(low_index, C(0, 1)), Cat(high_index, C(1, 1)))
 
 
+def several_set(bits: list[Value]) -> tuple[Value, Value]:
+    """Whether any of the bits is set, and whether more than one is, as a tree."""
+    if len(bits) == 1:
+        return bits[0], Const(0, 1)
+    half = len(bits) // 2
+    low_any, low_several = several_set(bits[:half])
+    high_any, high_several = several_set(bits[half:])
+    return low_any | high_any, low_several | high_several | (low_any & high_any)
+
+
 class Serializer(wiring.Component):
     """Names the neurons that spiked in each word, lowest first.
 
@@ -63,7 +73,8 @@ class Serializer(wiring.Component):
         done = Signal()
         rest = Signal(len(spikes))
         found, index = first_set(list(group.spikes))
-        m.d.comb += [rest.eq(group.spikes & (group.spikes - 1)), done.eq(rest == 0),
+        _, several = several_set(list(group.spikes))
+        m.d.comb += [rest.eq(group.spikes & (group.spikes - 1)), done.eq(~several),
                      free.eq(~loaded | (self.events.ready & done)),
                      self.words.ready.eq(free & ready & is_final),
                      self.events.valid.eq(loaded),

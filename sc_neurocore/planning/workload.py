@@ -95,7 +95,7 @@ class Workload:
         """Cycles that a layer of so many folds is busy for an image, about; mean."""
         spikes = self.input_spikes if index == 0 else self.layer_spikes[index - 1]
         events = np.maximum(spikes.sum(axis=2), 1).mean(axis=0)     # of each round
-        closing = CLOSE_CYC + (folds > 1)       # a replay takes a breath after each fold
+        closing = CLOSE_CYC + (folds > 1)       # a replay of events takes a breath after each fold
         cycles, begin = 0.0, 0
         for part in phases(self.network, index):
             if part.adds is Adds.EVENTS:

@@ -42,6 +42,27 @@ BANKS_SAVE = 1.25
 """Banks are made only where one bank would take so many times as many block RAMs."""
 
 
+SPRAM_ROWS = 1 << 14
+"""Rows of 16 bits of an SPRAM of the iCE40UP5K."""
+
+
+def loaded_shape(family: str, rows: int, width: int, word: int) -> Shape:
+    """The same for a memory that is written word by word: no column reaches into two words."""
+    unit = word
+    ram = BLOCK_RAMS.get(family)
+    if ram is not None and ram.has_output_register:
+        fitting = [1 << each.bit_length() - 1 for shift, each in enumerate(ram.widths)
+                   if rows <= 1 << ram.address_bits - shift]
+        unit = min(word, max(fitting, default=word))
+    columns = []
+    for low in range(0, width, word):
+        left = min(word, width - low)
+        while left:
+            columns.append(min(unit, left))
+            left -= columns[-1]
+    return Shape(1, rows, tuple(columns))
+
+
 def weight_shape(family: str, rows: int, width: int) -> Shape:
     """Choose how so many rows of weights are put together of a family's block RAMs.
 

@@ -1,15 +1,16 @@
 """How an integer network is laid out in hardware."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .families import BLOCK_RAMS, FAMILIES, Shape, weight_shape
+from .families import BLOCK_RAMS, FAMILIES, SPRAM_ROWS, Shape, loaded_shape, weight_shape
 from .network import MAXIMUM_FAN_IN, IntegerNetwork, check_integer
+from .parameters import WORD_WIDTH, Capacity, capacities, current_width
 from .rounds import Adds, phases
 from .synapses import Source
 
 GROUP = 16
 """Spikes of a word that a serializer looks at in a cycle; wider words are taken apart."""
-MEMORIES = ("block", "logic")
+MEMORIES = ("block", "logic", "spram")
 QUEUE_DEPTH = 16
 """Words on their way out of the encoder, or of a layer with several folds; a LUT RAM has as many
 entries."""
@@ -33,10 +34,19 @@ class AcceleratorSpec:
     encoder_lanes : 1, 2, 4, … 64
         Inputs that the encoder examines in a cycle; at least ``beats``. By default 16, or ``beats``
         if that is more.
-    memories : tuple of "block" or "logic", one a layer
-        What weight memories are made of: block RAM, by default, or logic.
+    memories : tuple of "block", "logic" or "spram", one a layer
+        What weight memories are made of: block RAM, by default, or logic; or, if parameters are
+        loaded, SPRAM of the iCE40UP5K.
     family : str
         Family of FPGAs that memories are shaped for, one of `families.FAMILIES`; by default none.
+    loaded : tuple of Capacity, one a layer
+        Room for parameters that are loaded into the running circuit, which is the same for every
+        network of that shape; `with_loading` asks for what one network needs. By default
+        parameters are built in.
+    store_parts : int
+        If they are loaded: a fold's potentials and thresholds come from block RAM in so many parts,
+        one a cycle, and go back so while its events are added, which takes as many fewer block RAMs
+        where there is no LUT RAM. By default in one, at once.
 
     Raises
     ------
@@ -49,6 +59,8 @@ class AcceleratorSpec:
     encoder_lanes: int = 0
     memories: tuple[str, ...] = ()
     family: str = ""
+    loaded: tuple[Capacity, ...] = ()
+    store_parts: int = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.lanes, int | str):
@@ -66,6 +78,14 @@ class AcceleratorSpec:
             if memory not in MEMORIES:
                 raise ValueError(f"Memory of layer {index} must be one of "
                                  f"{', '.join(MEMORIES)}, not {memory!r}")
+        set_(self, "loaded", tuple(self.loaded))
+        if self.loaded and len(self.loaded) != len(self.lanes):
+            raise ValueError(f"Capacities must be given for {len(self.lanes)} layers, "
+                             f"not for {len(self.loaded)}")
+        set_(self, "store_parts", check_integer("Store parts", self.store_parts, 1, 64))
+        if self.store_parts > 1 and not self.loaded:
+            raise ValueError("Store parts must be 1 unless parameters are loaded, "
+                             f"not {self.store_parts}")
         if self.family not in ("", *FAMILIES):
             raise ValueError(f"Family must be one of {', '.join(FAMILIES)}, or empty, "
                              f"not {self.family!r}")
@@ -91,6 +111,61 @@ class AcceleratorSpec:
                              f"not for {len(self.lanes)}")
         for index, (lanes, layer) in enumerate(zip(self.lanes, network.layers, strict=True)):
             check_integer(f"Lanes of layer {index}", lanes, 1, layer.n_output)
+        for index, memory in enumerate(self.memories):
+            if memory == ("logic" if self.loaded else "spram"):
+                raise ValueError(f"Memory of layer {index} must be "
+                                 + ("block or spram, since parameters are loaded" if self.loaded
+                                    else "block or logic, unless parameters are loaded")
+                                 + f", not {memory}")
+        if self.loaded:
+            self._check_loaded(network)
+
+    def _check_loaded(self, network: IntegerNetwork) -> None:
+        if network.encoder == "direct":
+            raise ValueError("Encoder must be one of lfsr, low_discrepancy, events where "
+                             "parameters are loaded, not direct")
+        for index, needed in enumerate(capacities(network)):
+            if lacks := self.loaded[index].lacks(needed):
+                raise ValueError(f"Layer {index} must fit what was built for its parameters, "
+                                 f"but it needs {', '.join(lacks)}")
+            if network.widths[index].saturates:
+                raise ValueError(f"Layer {index} must not saturate where parameters are loaded")
+            rows = self.folds(network, index) * self.fold_rows(network, index)
+            if self.memories[index] == "spram" and rows > SPRAM_ROWS:
+                raise ValueError(f"Layer {index} must have at most {SPRAM_ROWS} rows of weights in "
+                                 f"SPRAM, not {rows}; more lanes make fewer")
+
+    def with_loading(self, network: IntegerNetwork) -> "AcceleratorSpec":
+        """The same layout, but its parameters are loaded, with room for those of ``network``."""
+        return replace(self, loaded=capacities(network))
+
+    def capacity(self, layer: int) -> Capacity | None:
+        """What a layer has room for, if its parameters are loaded."""
+        return self.loaded[layer] if self.loaded else None
+
+    def current_width(self, network: IntegerNetwork) -> int:
+        """Bits of an output neuron's current in the results."""
+        if not self.loaded:
+            return network.current_width
+        return current_width(self.loaded[-1], network.timesteps)
+
+    def membrane_width(self, network: IntegerNetwork, layer: int) -> int:
+        """Bits of a membrane in the trace."""
+        return self.loaded[layer].membrane if self.loaded else network.widths[layer].membrane
+
+    def accumulator_width(self, network: IntegerNetwork, layer: int) -> int:
+        """Bits of any partial sum of a layer."""
+        return self.loaded[layer].accumulator if self.loaded else network.widths[layer].accumulator
+
+    def fold_rows(self, network: IntegerNetwork, layer: int) -> int:
+        """Rows of weights of a fold: one for each input, and those for loaded parameters."""
+        extra = (self.loaded[layer].bias_rows + self.loaded[layer].initial_rows if self.loaded
+                 else 0)
+        return network.layers[layer].n_input + extra
+
+    def parts(self, network: IntegerNetwork, layer: int) -> int:
+        """Parts in which a fold's potentials and thresholds are stored."""
+        return 1 if self.folds(network, layer) == 1 else min(self.store_parts, self.lanes[layer])
 
     def folds(self, network: IntegerNetwork, layer: int) -> int:
         """Groups of ``lanes`` neurons that a layer works through one after another."""
@@ -120,8 +195,10 @@ class AcceleratorSpec:
 
     def weight_shape(self, network: IntegerNetwork, layer: int) -> Shape:
         """How a layer's weight memory is put together."""
-        rows = max(2, self.folds(network, layer) * network.layers[layer].n_input)
+        rows = max(2, self.folds(network, layer) * self.fold_rows(network, layer))
         width = self.lanes[layer] * network.layers[layer].weight_width
+        if self.loaded:
+            return loaded_shape(self.family, rows, width, WORD_WIDTH)
         return weight_shape(self.family if self.memories[layer] == "block" else "", rows, width)
 
     def word_lanes(self, network: IntegerNetwork) -> int:

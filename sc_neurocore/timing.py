@@ -38,6 +38,11 @@ REPLAY_LATENCY = 2
 """Cycles from the last word or event of a timestep to the first that is sent of it, or again."""
 
 
+STORE_LATENCY = 2
+"""Cycles from the first operation of a fold to the first of them in which it could be closed, less
+the parts in which its potentials are fetched; only if parameters are loaded."""
+
+
 @dataclass(frozen=True, eq=False)
 class Cycles:
     """Cycle numbers of a run of back-to-back images; cycle 0 is the first input transfer.
@@ -268,6 +273,17 @@ class _EventReplay:
         return begin, self.sent, self.events
 
 
+def _appended(network: IntegerNetwork, spec: AcceleratorSpec, index: int, folds: int
+              ) -> list[int]:
+    """Rows that loaded parameters add to each fold of an image's rounds with events."""
+    rounds = sum(part.count for part in phases(network, index) if part.adds is Adds.EVENTS)
+    capacity = spec.capacity(index)
+    if capacity is None:
+        return [0]
+    return ([capacity.bias_rows + capacity.initial_rows] * folds
+            + [capacity.bias_rows] * folds * (rounds - 1))
+
+
 class _Layer:
     """Works through rounds and folds."""
 
@@ -278,6 +294,10 @@ class _Layer:
         self.drops = index < len(network.layers) - 1
         self.steps = [(part.adds, part.closes) for part in phases(network, index)
                       for _ in range(part.count * self.folds)]
+        self.appended = _appended(network, spec, index, self.folds)
+        self.fetch = (spec.parts(network, index) + STORE_LATENCY
+                      if spec.loaded and self.folds > 1 else 0)
+        self.received = 0
         self.extra = int(network.widths[index].saturates)
         self.latency = FIRE_LATENCY + (spec.weight_shape(network, index).banks > 1)
         self.queue = _Queue(spec.queue_depth(network, index))
@@ -293,14 +313,16 @@ class _Layer:
         while True:
             adds, closes = self.steps[self.step]
             self.step = (self.step + 1) % len(self.steps)
+            begin = done = self.next_issue
             if adds is Adds.EVENTS:
-                done = self.source.receive_round(self.next_issue)[1]
-            else:
-                done = self.next_issue
+                begin, done, _ = self.source.receive_round(self.next_issue)
+                done += self.appended[self.received]
+                self.received = (self.received + 1) % len(self.appended)
+            close = max(done + 1, begin + self.fetch)
             if closes is not Closes.FIRE:
-                self.next_issue = done + 1 + CLOSE_CYC
+                self.next_issue = close + CLOSE_CYC
                 continue
-            fire = self.queue.reserve(done + 1)
+            fire = self.queue.reserve(close)
             self.next_issue = fire + CLOSE_CYC + self.extra
             round_, fold = divmod(len(self.commits), self.folds)
             self.commits.append(fire + self.latency)

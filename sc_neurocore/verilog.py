@@ -1,14 +1,18 @@
 """Verilog text of an accelerator, the same bytes for the same network, layout and Amaranth."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from . import __version__
 from .extras import require
 from .network import IntegerNetwork
+from .parameters import load_format
 from .spec import AcceleratorSpec
 
 TOP = "accelerator"
+SPRAM_MODEL = Path(__file__).with_name("cosim") / "SB_SPRAM256KA.v"
+"""What Verilog with SPRAM needs to be simulated."""
 
 _KEYWORDS = frozenset([
     "always", "and", "assign", "automatic", "begin", "bit", "buf", "case", "casex", "casez",
@@ -97,7 +101,7 @@ def without_brackets(text: str) -> str:
 def _header(network: IntegerNetwork, spec: AcceleratorSpec) -> str:
     from .gateware.layouts import result
 
-    payload = result(network.n_output, network.count_width, network.current_width)
+    payload = result(network.n_output, network.count_width, spec.current_width(network))
     fields = [f"{field.offset + field.width - 1}:{field.offset} {key}" for key, field in payload]
     widths = ", ".join(str(layer.weight) for layer in network.widths)
     padding = -network.n_input % spec.beats
@@ -127,5 +131,18 @@ def _header(network: IntegerNetwork, spec: AcceleratorSpec) -> str:
         "order. Bits",
         f"  {', '.join(fields)}.",
         "  count: spikes, unsigned. current: all that the neuron received, two's complement.",
-        "  predicted: where last is set, the class, which is the neuron of the largest current."]
+        "  predicted: where last is set, the class, which is the neuron of the largest current.",
+        *_load_header(network, spec)]
     return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n"
+
+
+def _load_header(network: IntegerNetwork, spec: AcceleratorSpec) -> list[str]:
+    if not spec.loaded:
+        return []
+    form = load_format(network, spec)
+    spram = [f"SB_SPRAM256KA is the iCE40UP5K's SPRAM; simulate with {SPRAM_MODEL.name}."]
+    return [
+        "load__payload: a word of a parameter in bits 15:0, its address above; not while an image",
+        "  is being worked on. Addresses are those of sc_neurocore.parameters: target, row of "
+        f"{form.row_bits} bits, word of {form.word_bits}.",
+        *(spram if "spram" in spec.memories else [])]

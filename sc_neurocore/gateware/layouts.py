@@ -8,6 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
+from ..parameters import WORD_WIDTH, LoadFormat
+
 NO_COLLISIONS = {"no_rw_check": 1}
 """Attribute of a memory of which no entry is read, or at least needed, in the cycle in which it is
 written; otherwise Yosys adds logic to make sure that the old value is read."""
@@ -46,6 +48,17 @@ def result(n_output: int, count_width: int, current_width: int) -> data.StructLa
     return data.StructLayout({
         "neuron": index_shape(n_output), "count": count_width, "current": signed(current_width),
         "predicted": index_shape(n_output), "last": 1})
+
+
+def load_word(form: LoadFormat) -> data.StructLayout:
+    """A word of a parameter, and where it goes."""
+    return data.StructLayout({"data": WORD_WIDTH, "address": form.address_bits})
+
+
+def load_bus(form: LoadFormat) -> wiring.Signature:
+    """While ``enable``: ``data`` is word number ``word`` of row ``row`` of a memory."""
+    return wiring.Signature({"enable": Out(1), "row": Out(form.row_bits),
+                             "word": Out(form.word_bits), "data": Out(WORD_WIDTH)})
 
 
 def encoder_trace(lanes: int, rounds: int, words: int) -> wiring.Signature:

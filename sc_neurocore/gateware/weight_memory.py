@@ -6,13 +6,15 @@ from amaranth.lib.wiring import In, Out
 
 from ..families import Shape
 from ..network import IntegerLayer
+from ..parameters import LoadFormat
 from ..spec import fold_count
 from ..timing import MEMORY_LATENCY
-from .layouts import index_shape
+from .layouts import index_shape, load_bus
+from .loaded_memory import LoadedMemory
 
 
 class WeightMemory(wiring.Component):
-    """Read-only memory: block RAM with its output register, or logic for few weights.
+    """Block RAM or SPRAM with an output register, or logic for few weights.
 
     Row fold·n_input + j holds the weights from input j to the neurons fold·lanes and up, the first
     in the lowest bits; lanes without a neuron hold 0.
@@ -25,10 +27,13 @@ class WeightMemory(wiring.Component):
         Whose weights.
     lanes : int
         Neurons in a fold.
-    kind : "block" or "logic"
+    kind : "block", "logic" or "spram"
         What it is made of.
     shape : Shape, optional
         How it is put together of memories; by default of one.
+    form : LoadFormat, optional
+        Where the weights are to be loaded. Then folds are as far from each other as ``shape`` has
+        room for, and nothing is in it to begin with.
 
     Attributes
     ----------
@@ -41,21 +46,35 @@ class WeightMemory(wiring.Component):
         Row to be read.
     weights : Out
         Its weights, ``latency`` cycles later.
+    load : In, `layouts.load_bus`
+        With ``form`` alone.
     """
 
     def __init__(self, layer: IntegerLayer, lanes: int, kind: str = "block",
-                 shape: Shape | None = None):
+                 shape: Shape | None = None, form: LoadFormat | None = None):
         self._layer, self._lanes, self._kind = layer, lanes, kind
         self._folds = fold_count(layer.n_output, lanes)
         rows = max(2, self._folds * layer.n_input)
         self._shape = shape or Shape(1, rows, (lanes * layer.weight_width,))
+        self._form = form
         self.latency = MEMORY_LATENCY + (self._shape.banks > 1)
-        super().__init__({
-            "row": In(index_shape(self._folds * layer.n_input)),
-            "weights": Out(data.ArrayLayout(signed(layer.weight_width), lanes))})
+        members = {
+            "row": In(index_shape(self._folds * layer.n_input if form is None else
+                                  self._shape.entries)),
+            "weights": Out(data.ArrayLayout(signed(layer.weight_width), lanes))}
+        if form is not None:
+            members["load"] = In(load_bus(form))
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
+        if self._form is not None:
+            m.submodules.rows = rows = LoadedMemory(self._shape, self._form, self._kind)
+            wiring.connect(m, wiring.flipped(self.load), rows.load)
+            output = Signal(len(rows.held), name="output", reset_less=True)
+            m.d.comb += [rows.row.eq(self.row), Value.cast(self.weights).eq(output)]
+            m.d.sync += output.eq(rows.held)
+            return m
         if self._kind == "logic":
             # The address waits, which is narrower than the row.
             read = self._memory(m, "rows", self._rows()).read_port(domain="comb")

@@ -8,12 +8,14 @@ class BlockRam:
     """``1 << address_bits`` entries of ``widths[0]`` bits, or fewer and wider ones.
 
     Each of ``widths`` halves the entries once more. ``has_output_register``: data may pass a
-    register of its own on their way out.
+    register of its own on their way out. ``widest_with_two_ports``: the widest in which it can be
+    read twice a cycle; 0 if it can't.
     """
 
     address_bits: int
     widths: tuple[int, ...]
     has_output_register: bool
+    widest_with_two_ports: int
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class Shape:
 
 
 BLOCK_RAMS = {
-    "ecp5": BlockRam(14, (1, 2, 4, 9, 18, 36), True),
-    "gowin": BlockRam(14, (1, 2, 4, 9, 18, 36), True),
-    "ice40": BlockRam(11, (2, 4, 8, 16), False),
+    "ecp5": BlockRam(14, (1, 2, 4, 9, 18, 36), True, 18),
+    "gowin": BlockRam(14, (1, 2, 4, 9, 18, 36), True, 18),
+    "ice40": BlockRam(11, (2, 4, 8, 16), False, 0),
 }
 """DP16KD, BSRAM and SB_RAM40."""
 FAMILIES = (*BLOCK_RAMS, "xc7")
@@ -63,7 +65,7 @@ def loaded_shape(family: str, rows: int, width: int, word: int) -> Shape:
     return Shape(1, rows, tuple(columns))
 
 
-def weight_shape(family: str, rows: int, width: int) -> Shape:
+def weight_shape(family: str, rows: int, width: int, ports: int = 1) -> Shape:
     """Choose how so many rows of weights are put together of a family's block RAMs.
 
     One bank, each column of which is a block RAM, needs no multiplexer, and its output registers
@@ -75,12 +77,16 @@ def weight_shape(family: str, rows: int, width: int) -> Shape:
         One of `BLOCK_RAMS`; of any other, and of one without output registers, it is one memory,
         for Yosys to put together.
     rows, width : int
+    ports : 1 or 2
+        Rows that are read in a cycle.
     """
     ram = BLOCK_RAMS.get(family)
     if ram is None or not ram.has_output_register:
         return Shape(1, rows, (width,))
     shapes = []
     for shift, unit in enumerate(ram.widths):
+        if ports == 2 and unit > ram.widest_with_two_ports:
+            continue
         entries = 1 << ram.address_bits - shift
         whole, rest = divmod(width, unit)
         shapes.append(Shape(-(-rows // entries), entries, (unit,) * whole + (rest,) * (rest > 0)))

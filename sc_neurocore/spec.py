@@ -9,7 +9,8 @@ from .rounds import Adds, phases
 from .synapses import Source
 
 GROUP = 16
-"""Spikes of a word that a serializer looks at in a cycle; wider words are taken apart."""
+"""Spikes of a word that a serializer looks at in a cycle, for each row of weights that its layer
+reads in a cycle; wider words are taken apart."""
 MEMORIES = ("block", "logic", "spram")
 QUEUE_DEPTH = 16
 """Words on their way out of the encoder, or of a layer with several folds; a LUT RAM has as many
@@ -39,6 +40,9 @@ class AcceleratorSpec:
         loaded, SPRAM of the iCE40UP5K.
     family : str
         Family of FPGAs that memories are shaped for, one of `families.FAMILIES`; by default none.
+    ports : tuple of 1 or 2, one a layer
+        Rows of weights, and so events, that a layer adds in a cycle: 2 takes both ports of its
+        block RAMs. By default 1.
     loaded : tuple of Capacity, one a layer
         Room for parameters that are loaded into the running circuit, which is the same for every
         network of that shape; `with_loading` asks for what one network needs. By default
@@ -59,6 +63,7 @@ class AcceleratorSpec:
     encoder_lanes: int = 0
     memories: tuple[str, ...] = ()
     family: str = ""
+    ports: tuple[int, ...] = ()
     loaded: tuple[Capacity, ...] = ()
     store_parts: int = 1
 
@@ -78,11 +83,20 @@ class AcceleratorSpec:
             if memory not in MEMORIES:
                 raise ValueError(f"Memory of layer {index} must be one of "
                                  f"{', '.join(MEMORIES)}, not {memory!r}")
+        set_(self, "ports", tuple(self.ports) or (1,) * len(self.lanes))
+        for index, ports in enumerate(self.ports):
+            check_integer(f"Ports of layer {index}", ports, 1, 2)
+        if len(self.ports) != len(self.lanes):
+            raise ValueError(f"Ports must be given for {len(self.lanes)} layers, "
+                             f"not for {len(self.ports)}")
         set_(self, "loaded", tuple(self.loaded))
         if self.loaded and len(self.loaded) != len(self.lanes):
             raise ValueError(f"Capacities must be given for {len(self.lanes)} layers, "
                              f"not for {len(self.loaded)}")
         set_(self, "store_parts", check_integer("Store parts", self.store_parts, 1, 64))
+        if self.loaded and max(self.ports) > 1:
+            raise ValueError("Ports must be 1 where parameters are loaded, which takes the other "
+                             f"one, not {max(self.ports)}")
         if self.store_parts > 1 and not self.loaded:
             raise ValueError("Store parts must be 1 unless parameters are loaded, "
                              f"not {self.store_parts}")
@@ -190,7 +204,7 @@ class AcceleratorSpec:
         address = max(1, (n_input - 1).bit_length())
         words = (self.source_words(network, layer),
                  self.source_lanes(network, layer) + 1 + address)
-        events = n_input, address + 2
+        events = n_input, self.ports[layer] * (address + 1) + 1
         return "words" if _blocks(*words) <= _blocks(*events) else "events"
 
     def weight_shape(self, network: IntegerNetwork, layer: int) -> Shape:
@@ -199,7 +213,17 @@ class AcceleratorSpec:
         width = self.lanes[layer] * network.layers[layer].weight_width
         if self.loaded:
             return loaded_shape(self.family, rows, width, WORD_WIDTH)
-        return weight_shape(self.family if self.memories[layer] == "block" else "", rows, width)
+        return weight_shape(self.family if self.memories[layer] == "block" else "", rows, width,
+                            self.ports[layer])
+
+    def fire_latency(self, network: IntegerNetwork, layer: int) -> int:
+        """Cycles from issuing an operation of a layer to its execution: three, one more if its
+        weights are in several banks, and one more if two rows are added up."""
+        return 3 + (self.weight_shape(network, layer).banks > 1) + (self.ports[layer] > 1)
+
+    def group(self, layer: int) -> int:
+        """Spikes of a word that the serializer in front of a layer looks at in a cycle."""
+        return GROUP * self.ports[layer]
 
     def word_lanes(self, network: IntegerNetwork) -> int:
         """Inputs in a spike word of the encoder; spikes from outside come as they are."""

@@ -23,8 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 ENCODE_LATENCY = 3
 """Cycles from reading a row of intensities to its spike word (the commit of the encoder)."""
 FIRE_LATENCY = 3
-"""Cycles from issuing an operation of a layer to its execution (for a fire, the commit); one more
-if its weights are in several banks."""
+"""Cycles from issuing an operation of a layer to its execution (for a fire, the commit), at
+least: see `AcceleratorSpec.fire_latency`."""
 CLOSE_CYC = 1
 """Operations that close a fold; one more if a membrane may saturate."""
 RESULT_LATENCY = 2
@@ -71,7 +71,7 @@ class Cycles:
 class Word(NamedTuple):
     """A spike word on offer: the first cycle in which it can be taken, and what is in it.
 
-    ``groups``: spikes in each of its groups that has any.
+    ``groups``: cycles that the spikes take of each of its groups that has any.
     """
 
     available: int
@@ -119,24 +119,27 @@ class _Queue:
         return pushed + 1 if self.depth == 1 else max(pushed + QUEUE_LATENCY, self.last_taken + 1)
 
 
-def _words(spikes: BoolArray, lanes: int) -> list[list[list[int]]]:
-    """Spikes in each group of each word that has any, of all rounds one after another."""
+def _words(spikes: BoolArray, lanes: int, ports: int) -> list[list[list[int]]]:
+    """Cycles for the spikes of each group of each word that has any, of all rounds one after
+    another; ``ports`` of them go in a cycle."""
     flat = spikes.reshape(-1, spikes.shape[-1])
     words = -(-flat.shape[1] // lanes)
-    groups = -(-lanes // GROUP)
+    size = GROUP * ports
+    groups = -(-lanes // size)
     padded = np.zeros((len(flat), words * lanes), dtype=bool)
     padded[:, :flat.shape[1]] = flat
-    grouped = np.zeros((len(flat), words, groups * GROUP), dtype=bool)
+    grouped = np.zeros((len(flat), words, groups * size), dtype=bool)
     grouped[:, :, :lanes] = padded.reshape(len(flat), words, lanes)
-    counts = grouped.reshape(len(flat), words, groups, GROUP).sum(axis=3).tolist()
-    return [[[count for count in word if count] for word in row] for row in counts]
+    counts = grouped.reshape(len(flat), words, groups, size).sum(axis=3)
+    cycles = (-(-counts // ports)).tolist()
+    return [[[group for group in word if group] for word in row] for row in cycles]
 
 
 class _Encoder:
     """Reads rows of images, or takes spikes from outside."""
 
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, spikes: BoolArray):
-        self.words = _words(spikes, spec.word_lanes(network))
+        self.words = _words(spikes, spec.word_lanes(network), spec.ports[0])
         self.rows, self.rounds = spec.encoder_words(network), encoder_rounds(network)
         self.transfers = spec.transfers(network)
         self.from_outside = network.encoder == "events"
@@ -176,9 +179,9 @@ class _Encoder:
 class _Serializer:
     """Takes words apart into groups, and sends a group's events, or an empty one, in a row."""
 
-    def __init__(self, words: WordSource, lanes: int):
+    def __init__(self, words: WordSource, lanes: int, group: int):
         self.words = words
-        self.latency = 0 if lanes <= GROUP else 1    # to see which groups have spikes
+        self.latency = 0 if lanes <= group else 1    # to see which groups have spikes
         self.groups: list[int] = []
         self.word = Word(0, [], False)
         self.done = -1                  # cycle of the last event so far
@@ -290,8 +293,8 @@ class _Layer:
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, index: int,
                  spikes: BoolArray, words: WordSource):
         self.folds = spec.folds(network, index)
-        self.fires = _words(spikes, spec.lanes[index])
         self.drops = index < len(network.layers) - 1
+        self.fires = _words(spikes, spec.lanes[index], spec.ports[index + 1] if self.drops else 1)
         self.steps = [(part.adds, part.closes) for part in phases(network, index)
                       for _ in range(part.count * self.folds)]
         self.appended = _appended(network, spec, index, self.folds)
@@ -299,11 +302,11 @@ class _Layer:
                       if spec.loaded and self.folds > 1 else 0)
         self.received = 0
         self.extra = int(network.widths[index].saturates)
-        self.latency = FIRE_LATENCY + (spec.weight_shape(network, index).banks > 1)
+        self.latency = spec.fire_latency(network, index)
         self.queue = _Queue(spec.queue_depth(network, index))
         replays = spec.replays(network, index)
         serializer = _Serializer(_WordReplay(words, self.folds) if replays == "words" else words,
-                                 spec.source_lanes(network, index))
+                                 spec.source_lanes(network, index), spec.group(index))
         self.source = _EventReplay(serializer, self.folds) if replays == "events" else serializer
         self.step = 0
         self.next_issue = 0

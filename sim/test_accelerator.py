@@ -44,6 +44,16 @@ CASES = {
     "events": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="events"),
     "events, layer by layer": dict(shape=(10, 7, 3), lanes=(7, 2), beats=4, encoder="events",
                                    schedule="layer_by_layer"),
+    "two ports": dict(shape=(10, 7, 5, 3), lanes=(7, 5, 3), beats=4, ports=(2, 2, 2)),
+    "two ports in folds, and one": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4,
+                                        ports=(2, 1, 2)),
+    "two ports, wide words": dict(shape=(70, 40, 36, 3), lanes=(40, 36, 3), beats=2,
+                                  encoder_lanes=64, ports=(2, 2, 1)),
+    "two ports, three banks": dict(shape=(210, 80, 3), lanes=(8, 3), beats=16, weight_width=8,
+                                   timesteps=2, family="ecp5", ports=(2, 2)),
+    "two ports, direct, weights in logic": dict(
+        shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="direct", ports=(2, 2),
+        memories=("logic", "block")),
     "loaded": dict(shape=(10, 7, 5, 3), lanes=(7, 5, 3), beats=4, loaded=1),
     "loaded in folds": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4, loaded=1),
     "loaded in folds and parts": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4, loaded=3),
@@ -65,7 +75,7 @@ def test_every_spike_membrane_and_cycle(case, tmp_path, cache):
     options = dict(CASES[case])
     spec = AcceleratorSpec(options.pop("lanes"), options.pop("beats"),
                            options.pop("encoder_lanes", 0), options.pop("memories", ()),
-                           options.pop("family", ""))
+                           options.pop("family", ""), options.pop("ports", ()))
     count = options.pop("images", 5)
     store_parts = options.pop("loaded", 0)
     how = {key: options.pop(key) for key in ("encoder", "schedule") if key in options}

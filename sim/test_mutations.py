@@ -49,8 +49,8 @@ MUTATIONS = {
     "initial membrane loaded every timestep": Mutation(
         "layer.py", "m.d.comb += region.eq(Region.STORED)", "m.d.comb += region.eq(begin)"),
     "narrow potential": Mutation(
-        "neuron_array.py", "[signed(max(potentials[lane::lanes]))",
-        "[signed(max(potentials[lane::lanes]) - 2)"),
+        "neuron_array.py", "[signed(max(potentials[lane::lanes]) if",
+        "[signed(max(potentials[lane::lanes]) - 2 if"),
     "stored membrane of another fold": Mutation(
         "neuron_array.py", "Mux(self.fold == self._folds - 1, 0, self.fold + 1)", "self.fold"),
     "membranes stored too late": Mutation(
@@ -63,7 +63,7 @@ MUTATIONS = {
         "encoder.py", "queue.drop.eq(commit & ~matters)", "queue.drop.eq(0)"),
     "a word without a spike is lost that closes a timestep": Mutation(
         "encoder.py", "matters.eq(spikes.any() | word.last)", "matters.eq(spikes.any())"),
-    "layer does not wait for room": Mutation("layer.py", "with m.If(queue.room):", "with m.If(1):"),
+    "layer does not wait for room": Mutation("layer.py", "with m.If(room):", "with m.If(1):"),
     "readout goes on while it must wait": Mutation(
         "readout.py", "self._select(m, before, known & advance, advance, currents)",
         "self._select(m, before, known, advance, currents)"),
@@ -118,11 +118,23 @@ MUTATIONS = {
         "replay.py", "ends[halves.fill].eq(written)",
         "ends[halves.fill].eq(Mux(written == 0, 0, written - 1))", "EVENTS"),
     "two events are taken for one": Mutation(
-        "serializer.py", "low_several | high_several | (low_any & high_any)",
-        "low_several | high_several"),
+        "serializer.py", "either | (low[below] & high[number - 1 - below])", "either"),
+    "two rows are added though there is one event": Mutation(
+        "weight_memory.py", "first + Mux(counts, second, 0)", "first + second", "PORTS"),
+    "the second event's row comes too late": Mutation(
+        "weight_memory.py", "for stage in range(self.latency - 1):",
+        "for stage in range(self.latency):", "PORTS"),
+    "the second event in another fold": Mutation(
+        "layer.py", "self._base + events.payload.second_address",
+        "events.payload.second_address", "PORTS"),
+    "the second event is sent again": Mutation(
+        "serializer.py", "after = after & (after - 1)", "after = after | 0", "PORTS"),
+    "the second event is the third": Mutation(
+        "serializer.py", "Mux(low_any, high_first, high_second)",
+        "Mux(low_any, high_second, high_second)", "PORTS"),
     "a column of weights in the place of another": Mutation(
-        "weight_memory.py", "[row >> low & (1 << width) - 1 for row in rows]",
-        "[row & (1 << width) - 1 for row in rows]", "COLUMNS"),
+        "weight_memory.py", "[row >> low & (1 << width) - 1 for row in contents]",
+        "[row & (1 << width) - 1 for row in contents]", "COLUMNS"),
     "no initial potential": Mutation(
         "parameter_rows.py", "is_first.eq(round_ == 0)", "is_first.eq(0)", "LOADED"),
     "no biases but in the first timestep": Mutation(
@@ -175,7 +187,9 @@ COLUMNS = replace(SPEC, lanes=(7, 1), family="ecp5")
 """A row of weights that takes more than one block RAM."""
 LOADED = replace(SPEC.with_loading(tied_network()), store_parts=2)
 """Parameters are loaded, and stored in parts."""
-SPECS = {"SPEC": SPEC, "EVENTS": EVENTS, "COLUMNS": COLUMNS, "LOADED": LOADED}
+PORTS = replace(SPEC, ports=(2, 2))
+"""Two rows of weights a cycle."""
+SPECS = {"SPEC": SPEC, "PORTS": PORTS, "EVENTS": EVENTS, "COLUMNS": COLUMNS, "LOADED": LOADED}
 IMAGES = np.random.default_rng(11).integers(0, 256, (9, 10))
 IMAGES[6:, :8] = 0      # whole words are silent, more of them than a queue has places
 

@@ -6,10 +6,10 @@ from sc_neurocore.gateware.weight_memory import WeightMemory
 from sc_neurocore.timing import MEMORY_LATENCY
 
 
-def check(simulate, network, lanes, *arguments):
-    weights = WeightMemory(network.layers[0], lanes, *arguments)
+def check(simulate, network, lanes, kind, shape=None, ports=1):
+    weights = WeightMemory(network.layers[0], lanes, kind, shape, ports)
     simulate(weights, "bench_weight_memory", network=as_job(network), lanes=lanes,
-             latency=weights.latency)
+             latency=weights.latency, ports=ports)
     return weights.latency
 
 
@@ -25,3 +25,10 @@ def test_rows_hold_their_weights(simulate, kind, shape, lanes, width):
     (Shape(5, 4, (4, 4, 4, 4)), MEMORY_LATENCY + 1)])
 def test_it_is_put_together_of_columns_and_banks(simulate, shape, latency):
     assert check(simulate, random_network((6, 5)), 2, "block", shape) == latency
+
+
+@pytest.mark.parametrize(("kind", "shape", "latency"), [
+    ("block", None, MEMORY_LATENCY + 1), ("logic", None, MEMORY_LATENCY + 1),
+    ("block", Shape(3, 8, (9, 7)), MEMORY_LATENCY + 2)])
+def test_two_rows_are_added_up(simulate, kind, shape, latency):
+    assert check(simulate, random_network((6, 5)), 2, kind, shape, 2) == latency

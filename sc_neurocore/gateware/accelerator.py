@@ -87,7 +87,8 @@ class Accelerator(wiring.Component):
 
         words, stages = encoder.words, []
         for index, layer in enumerate(network.layers):
-            serializer = Serializer(layer.n_input, spec.source_lanes(network, index))
+            serializer = Serializer(layer.n_input, spec.source_lanes(network, index),
+                                    spec.ports[index])
             stage = Layer(network, spec, index, trace=self._trace)
             m.submodules[f"serializer_{index}"] = serializer
             m.submodules[f"layer_{index}"] = stage

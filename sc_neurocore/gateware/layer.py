@@ -43,13 +43,13 @@ class Step(NamedTuple):
 class Layer(wiring.Component):
     """Works through rounds, and in each of them through the folds of its neurons.
 
-    In a round (`rounds.phases`) each fold takes a cycle for each event of the timestep, one if
-    there is none, and is then closed, which takes a cycle (`timing.CLOSE_CYC`), or two where a
-    membrane may saturate.
+    In a round (`rounds.phases`) each fold takes a cycle for each event of the timestep (with two
+    ports, for two spikes of a group of a word), one if there is none, and is then closed, which
+    takes a cycle (`timing.CLOSE_CYC`), or two where a membrane may saturate.
 
     Throughput: an operation a cycle, so folds · (max(events, 1) + 1) cycles a timestep, unless
-    events are missing or the words are not taken. Latency: `timing.FIRE_LATENCY` cycles from
-    closing a fold to its commit, one cycle more if the weights are in several banks.
+    events are missing or the words are not taken. Latency: `AcceleratorSpec.fire_latency` cycles
+    from closing a fold to its commit.
 
     Parameters
     ----------
@@ -77,6 +77,7 @@ class Layer(wiring.Component):
         self._network, self._spec, self._index, self._trace = network, spec, index, trace
         self._layer = network.layers[index]
         self._lanes, self._folds = spec.lanes[index], spec.folds(network, index)
+        self._ports = spec.ports[index]
         self._is_output = index == len(network.layers) - 1
         self._phases = phases(network, index)
         self._saturates = network.widths[index].saturates
@@ -84,7 +85,7 @@ class Layer(wiring.Component):
         word = (output_word(self._lanes, spec.accumulator_width(network, index)) if self._is_output
                 else spike_word(self._layer.n_output, self._lanes))
         members = {
-            "events": In(stream.Signature(event(self._layer.n_input))),
+            "events": In(stream.Signature(event(self._layer.n_input, self._ports))),
             "words": Out(stream.Signature(word)),
             "trace": Out(layer_trace(self._lanes, network.timesteps, self._folds,
                                      spec.membrane_width(network, index)))}
@@ -99,7 +100,7 @@ class Layer(wiring.Component):
         self._begins = None
         m.submodules.weight_memory = weights = WeightMemory(
             self._layer, self._lanes, self._spec.memories[self._index],
-            self._spec.weight_shape(self._network, self._index), self._form)
+            self._spec.weight_shape(self._network, self._index), self._ports, self._form)
         m.submodules.neurons = neurons = NeuronArray(self._network, self._spec, self._index,
                                                      trace=self._trace)
         m.submodules.queue = queue = ReservedQueue(
@@ -112,9 +113,12 @@ class Layer(wiring.Component):
 
         issued = self._sequence(m, events, queue)
         addressed = issued.delayed(m, "addressed")
+        if self._ports == 2:
+            m.d.sync += [weights.second_row.eq(self._base + events.payload.second_address),
+                         weights.second_counts.eq(events.payload.second_spike)]
         fetched = addressed.delayed(m, "fetched")
-        if weights.latency > MEMORY_LATENCY:
-            fetched = fetched.delayed(m, "selected")
+        for name in ("selected", "summed")[:weights.latency - MEMORY_LATENCY]:
+            fetched = fetched.delayed(m, name)
         executed = fetched.delayed(m, "executed")
         m.d.comb += [weights.row.eq(addressed.row), neurons.weights.eq(weights.weights),
                      neurons.operation.eq(fetched.operation), neurons.fold.eq(fetched.fold),
@@ -205,6 +209,7 @@ class Layer(wiring.Component):
                 with m.If(is_last_round):
                     m.d.sync += [round_.eq(0),
                                  phase.eq(Mux(phase == len(parts) - 1, 0, phase + 1))]
+        self._base = base
         row = Signal.like(base)
         m.d.comb += row.eq(base + events.payload.address)
         return Step(operation, row, fold,

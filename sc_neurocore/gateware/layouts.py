@@ -25,9 +25,13 @@ def spike_word(n_neurons: int, lanes: int) -> data.StructLayout:
     return data.StructLayout({"spikes": lanes, "last": 1, "base": index_shape(n_neurons)})
 
 
-def event(n_input: int) -> data.StructLayout:
-    """Address of a neuron, which spiked if ``spike`` is set; ``last`` closes the timestep."""
-    return data.StructLayout({"address": index_shape(n_input), "spike": 1, "last": 1})
+def event(n_input: int, ports: int = 1) -> data.StructLayout:
+    """Address of a neuron, which spiked if ``spike`` is set; ``last`` closes the timestep.
+
+    With two ``ports``, there is a second one, which spiked if ``second_spike`` is set.
+    """
+    second = {"second_address": index_shape(n_input), "second_spike": 1} if ports == 2 else {}
+    return data.StructLayout({"address": index_shape(n_input), "spike": 1, "last": 1, **second})
 
 
 def output_word(lanes: int, potential_width: int) -> data.StructLayout:

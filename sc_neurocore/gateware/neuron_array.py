@@ -123,7 +123,8 @@ class NeuronArray(wiring.Component):
         members = {
             "operation": In(Operation), "fold": In(index_shape(self._folds)),
             "next_region": In(Region),
-            "weights": In(data.ArrayLayout(signed(layer.weight_width), lanes)),
+            "weights": In(data.ArrayLayout(
+                signed(layer.weight_width + spec.ports[index] - 1), lanes)),
             "commit": Out(1), "spikes": Out(lanes),
             "potentials": Out(data.ArrayLayout(
                 signed(spec.accumulator_width(network, index)), lanes)),

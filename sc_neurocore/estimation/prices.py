@@ -20,7 +20,8 @@ LUTS: dict[str, dict[str, float]] = {
         "readout": 6.011, "count bit": 2.113, "selected bit": 0.856, "current bit": 2.31,
         "spike input lane": 0.644, "saturating bit": 1.191, "direct layer": 9.291,
         "constant bit": 0.111, "register file bit": 0.7, "second lane": 4.0,
-        "summed bit": 1.1, "spram": 8.0, "parameter rows": 20.0, "parameter row bit": 1.0, "fold store": 40.0, "leaving bit": 1.0,
+        "summed bit": 1.1, "spram": 8.0, "parameter rows": 20.0, "parameter row bit": 1.0,
+        "fold store": 40.0, "leaving bit": 1.0,
         "product bit": 1.0, "load target": 2.0},
     "ice40": {
         "adder bit": 0.443, "encoder": 9.366, "even lane": 0.461, "draw bit": 2.533,
@@ -32,7 +33,8 @@ LUTS: dict[str, dict[str, float]] = {
         "count bit": 1.877, "selected bit": 1.05, "current bit": 1.8, "spike input lane": 0.728,
         "saturating bit": 0.25, "direct layer": 10, "constant bit": 0.06,
         "register file bit": 0.57, "second lane": 4.0,
-        "summed bit": 1.1, "spram": 8.0, "parameter rows": 40.0, "parameter row bit": 1.0, "fold store": 60.0, "leaving bit": 1.0,
+        "summed bit": 1.1, "spram": 8.0, "parameter rows": 40.0, "parameter row bit": 1.0,
+        "fold store": 60.0, "leaving bit": 1.0,
         "product bit": 1.0, "load target": 2.0},
 }
 """LUTs of each kind of logic that `Cells` name."""

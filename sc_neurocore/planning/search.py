@@ -10,9 +10,9 @@ from .choices import Choice, layout
 from .goal import Goal, fits, shares
 from .workload import Pace, Workload
 
-PRICES = ({"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 1.0},
-          {"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 20.0},
-          {"LUTs": 20.0, "flip-flops": 20.0, "block RAMs": 1.0})
+PRICES = ({"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 1.0, "SPRAMs": 1.0},
+          {"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 20.0, "SPRAMs": 1.0},
+          {"LUTs": 20.0, "flip-flops": 20.0, "block RAMs": 1.0, "SPRAMs": 1.0})
 """What a share of each resource is worth: alike; or, where no layout fits then, one of them is
 saved at the cost of the others."""
 
@@ -57,7 +57,7 @@ class Search:
     def pace(self, candidate: Candidate) -> Pace:
         """Cycles of a layout, exactly; each is counted once."""
         spec = candidate.spec
-        key = spec.lanes, spec.encoder_lanes, spec.memories
+        key = spec.lanes, spec.encoder_lanes, spec.memories, spec.ports
         if key not in self._paces:
             self._paces[key] = self.workload.pace(spec)
         return self._paces[key]

@@ -4,10 +4,12 @@
 
 Trains the networks of ``models.py``, has the peers run theirs (``peers.py``), runs ours, and writes
 tables in Markdown: accuracy lost, in points of the trained network's accuracy over all test images.
+Each result is kept, by the hash of what it comes from: a run that was stopped goes on where it was.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 import peers
 import readme
 import torch
+from kept import Store, digest, sources, versions
 from torch import nn
 
 from sc_neurocore import simulator
@@ -30,19 +33,36 @@ TIMESTEPS = (4, 8, 16, 32)
 RELU = ("fashion_mlp", "fashion_cnn", "mnist_mlp")
 QCFS = ("fashion_qcfs_t8", "fashion_qcfs_t4", "fashion_cnn_qcfs_t8", "mnist_qcfs_t4")
 SEEDS = range(1, 6)
-IN_README = (("float", "calibrate"), ("8-bit", "calibrate"))
+BY_LAYER = "calibrate, layer by layer"
+IN_README = (("float", "calibrate"), ("8-bit", "calibrate"), ("8-bit", BY_LAYER))
 """Weights and methods of ours that the README has; the file has all."""
 
 BALANCING_IMAGES, CALIBRATION_IMAGES = 10000, 20000
+KEPT = Path("build/benchmarks/kept")
+SOURCES = ("conversion", "simulator", "layers.py", "network.py", "quantization.py", "synapses.py")
+"""What our results depend on, of the package."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A trained network and the data that it is for."""
+    """A trained network, the data that it is for, and where its results are kept."""
 
     name: str
     model: nn.Module
     data: Dataset
+    store: Store
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the network, the data and all that is done with them."""
+        data = self.data
+        return digest(*(values.numpy() for values in self.model.state_dict().values()),
+                      data.train_images, data.train_labels, data.test_images, data.test_labels,
+                      sources(*SOURCES), Path(__file__).read_bytes(), versions(["torch"]))
+
+    def kept(self, title: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` returned, this time or in an earlier run."""
+        return self.store.result(f"{self.name}-{digest(title)}", self.key, make)
 
     def images(self, values: np.ndarray) -> np.ndarray:
         """Images in the shape that the network takes."""
@@ -76,13 +96,10 @@ def in_integers(case: Case, snn: ConvertedSNN, width: int, encoder: str) -> floa
 
 def relu_rows(case: Case) -> dict[tuple[str, str, str], Callable[[int], float]]:
     """Accuracy for a number of timesteps, by weights, method and input."""
-    fitted: dict[tuple[str, int], ConvertedSNN] = {}
-
-    def network(encoder: str, T: int) -> ConvertedSNN:
-        if (encoder, T) not in fitted:
-            fitted[encoder, T] = calibrate(case.model, case.train(CALIBRATION_IMAGES), T,
-                                           encoder=encoder)
-        return fitted[encoder, T]
+    @cache
+    def network(encoder: str, T: int, schedule: str = "pipelined") -> ConvertedSNN:
+        return calibrate(case.model, case.train(CALIBRATION_IMAGES), T, encoder=encoder,
+                         schedule=schedule)
 
     def balanced(T: int) -> float:
         snn = convert(case.model, case.train(BALANCING_IMAGES), T, per_channel=True,
@@ -92,8 +109,9 @@ def relu_rows(case: Case) -> dict[tuple[str, str, str], Callable[[int], float]]:
     def floats(T: int) -> float:
         return case.right(network("direct", T).classify(case.data.test_images, encoder="direct"))
 
-    def integers(calibrated_for: str, width: int, encoder: str) -> Callable[[int], float]:
-        return lambda T: in_integers(case, network(calibrated_for, T), width, encoder)
+    def integers(calibrated_for: str, width: int, encoder: str, schedule: str = "pipelined"
+                 ) -> Callable[[int], float]:
+        return lambda T: in_integers(case, network(calibrated_for, T, schedule), width, encoder)
 
     return {
         ("float", "convert, 99.9 per channel, θ/2", "direct"): balanced,
@@ -103,6 +121,7 @@ def relu_rows(case: Case) -> dict[tuple[str, str, str], Callable[[int], float]]:
         ("8-bit", "calibrate", "low_discrepancy"):
             integers("low_discrepancy", 8, "low_discrepancy"),
         ("8-bit", "calibrate", "lfsr"): integers("poisson", 8, "lfsr"),
+        ("8-bit", BY_LAYER, "lfsr"): integers("poisson", 8, "lfsr", "layer_by_layer"),
         ("4-bit", "calibrate", "lfsr"): integers("poisson", 4, "lfsr"),
     }
 
@@ -153,7 +172,8 @@ def our_lines(case: Case) -> list[Line]:
     """All of ours."""
     lines = []
     for titles, accuracy in relu_rows(case).items():
-        lines.append(Line(("**ours**", *titles), {T: accuracy(T) for T in TIMESTEPS}))
+        lines.append(Line(("**ours**", *titles), {
+            T: case.kept(f"{titles}, T = {T}", partial(accuracy, T)) for T in TIMESTEPS}))
         print(case.name, lines[-1].text(0.0), flush=True)
     return lines
 
@@ -175,20 +195,24 @@ def relu_table(case: Case, theirs: list[Line], ours: list[Line]) -> str:
 
 def qcfs_row(case: Case) -> str:
     """The trained QCFS network beside the spiking one under the layer-by-layer schedule."""
+    line = f"| {' | '.join(case.kept('qcfs', partial(qcfs_cells, case)))} |"
+    print(line, flush=True)
+    return line
+
+
+def qcfs_cells(case: Case) -> list[str]:
+    """Cells of `qcfs_row`."""
     classes = case.ann()
     snn = convert(case.model, case.train(100), schedule="layer_by_layer")
     spiking = snn.classify(case.data.test_images, encoder="direct")
     tuned_model = tuned(case, 4)
     four = convert(tuned_model, case.train(100), schedule="layer_by_layer")
     pipelined = replace(snn, schedule="pipelined")
-    cells = [models.TITLES[case.name], str(snn.T), f"{case.right(classes):.2%}",
-             f"{np.count_nonzero(spiking == classes)} of {len(classes)}",
-             *(f"{in_integers(case, one, width, encoder):.2%}" for one, width, encoder in (
-                 (snn, 8, "direct"), (snn, 4, "direct"), (four, 4, "direct"),
-                 (pipelined, 4, "lfsr")))]
-    line = "| " + " | ".join(cells) + " |"
-    print(line, flush=True)
-    return line
+    return [models.TITLES[case.name], str(snn.T), f"{case.right(classes):.2%}",
+            f"{np.count_nonzero(spiking == classes)} of {len(classes)}",
+            *(f"{in_integers(case, one, width, encoder):.2%}" for one, width, encoder in (
+                (snn, 8, "direct"), (snn, 4, "direct"), (four, 4, "direct"),
+                (pipelined, 4, "lfsr")))]
 
 
 def tuned(case: Case, width: int) -> nn.Module:
@@ -210,7 +234,7 @@ QCFS_HEAD = """| network | T | QCFS ANN | same class | 8-bit | 4-bit | 4-bit, fi
 @click.option("--fashion", type=Path, required=True, help="Folder of Fashion-MNIST's IDX files.")
 @click.option("--output", type=Path, default=Path("build/benchmarks/conversion.md"),
               show_default=True)
-@click.option("--fresh", is_flag=True, help="Have the peers measure again what they have.")
+@click.option("--fresh", is_flag=True, help="Measure again what is kept.")
 @click.option("--without-peers", is_flag=True)
 @click.argument("names", nargs=-1, type=click.Choice([*RELU, *QCFS]))
 def main(mnist: Path, fashion: Path, output: Path, fresh: bool, without_peers: bool,
@@ -218,7 +242,8 @@ def main(mnist: Path, fashion: Path, output: Path, fresh: bool, without_peers: b
     """Write the tables of the README."""
     data = models.load_data(mnist, fashion)
     names = names or (*RELU, *QCFS)
-    cases = {name: Case(name, models.trained(name, data), data[models.RECIPES[name].data])
+    store = Store(KEPT, fresh)
+    cases = {name: Case(name, models.trained(name, data), data[models.RECIPES[name].data], store)
              for name in names}
     rows: list[dict[str, Any]] = []
     relu = [name for name in RELU if name in cases]

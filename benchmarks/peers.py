@@ -193,15 +193,17 @@ def speed_table(result: dict[str, Any]) -> str:
     lines = [f"batch {speed['batch']}, T = {speed['timesteps']}, {speed['rounds']} rounds, "
              f"{result['environment']['speed']['threads']} threads, load before and after "
              f"{speed['load'][0]:.1f} and {speed['load'][1]:.1f}", "",
-             "| peer | mode | input | min, s | median, s | × products | as the ANN |",
-             "|---" * 7 + "|",
-             f"| matrix products | | | {products['min']:.3f} | {products['median']:.3f} | 1 | |"]
+             "| peer | mode | input | min, s | median, s | × products | one thread, processor time "
+             "| as the ANN |", "|---" * 8 + "|",
+             f"| matrix products | | | {products['min']:.3f} | {products['median']:.3f} "
+             "| 1 | 1 | |"]
     for row in speed["candidates"]:
+        processor = "" if row["processor"] is None else f"{row['processor']:.2f}"
         lines.append(f"| {row['peer']} | {row['mode']} | {row['input']} | "
                      f"{row['seconds']['min']:.3f} | {row['seconds']['median']:.3f} | "
-                     f"{row['ratio']:.2f} | {row['agreement']:.1%} |")
+                     f"{row['ratio']:.2f} | {processor} | {row['agreement']:.1%} |")
     for row in speed["failures"]:
-        lines.append(f"| {row['peer']} | {row['mode']} | {row['input']} | {row['error']} | | | |")
+        lines.append(f"| {row['peer']} | {row['mode']} | {row['input']} | {row['error']} | | | | |")
     return "\n".join(lines)
 
 

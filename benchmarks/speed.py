@@ -6,7 +6,7 @@
 layers and timesteps in float32, by torch, in the same process and in turn with the simulator: by
 the clock and with the threads that there are, then by processor time and with one thread, which
 other jobs on the machine disturb less. The peers' ratios are to products in a process of their own,
-by the clock, right after that. Prints Markdown, and writes the README's table.
+measured likewise right after that. Prints Markdown, and writes the README's table.
 """
 
 from collections.abc import Callable, Sequence
@@ -117,7 +117,7 @@ def peer_rows(speed: dict[str, Any]) -> list[Row]:
     for row in sorted(speed["candidates"], key=lambda row: -row["ratio"]):
         best[row["peer"], row["input"]] = Row(
             f"{peers.TITLES[row['peer']]}, {row['mode']}", row["input"], row["ratio"],
-            row["seconds"]["median"] / products["median"], None)
+            row["seconds"]["median"] / products["median"], row["processor"])
     return sorted(best.values(), key=lambda row: (row.name, row.input))
 
 

@@ -7,7 +7,13 @@ from torch import nn
 
 from sc_neurocore.conversion import QCFSActivation, calibrate, convert
 from sc_neurocore.conversion.ann import Activation, AnnLayer
-from sc_neurocore.conversion.calibration import RIDGES, best_scales, corrected
+from sc_neurocore.conversion.calibration import (
+    RIDGES,
+    SpikeTrains,
+    best_scales,
+    corrected,
+    packed,
+)
 from sc_neurocore.conversion.loading import classify
 from sc_neurocore.conversion.training import train_mlp
 from sc_neurocore.datasets import digits
@@ -142,6 +148,16 @@ def test_neighbours_begin_at_different_places():
     sequences = nn.Sequential(nn.Conv1d(1, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
     bias = calibrate(sequences, images.reshape(41, 1, 16), 2).biases[0]
     assert np.allclose(np.diff(bias), np.tile([0.25, -0.25], 8)[:15])
+
+
+@pytest.mark.parametrize("T", [1, 8, 11])
+def test_packed_spikes_are_what_they_were(T):
+    spikes = np.random.default_rng(4).random((T, 5, 7)) < 0.5
+    worth = np.arange(1, 8, dtype=np.float32)
+    trains = SpikeTrains(packed(spikes), worth)
+    for timestep in range(T):
+        assert np.array_equal(trains.step(timestep, slice(1, 4)), spikes[timestep, 1:4] * worth)
+    assert np.allclose(trains.mean(T), spikes.mean(axis=0) * worth)
 
 
 @pytest.mark.parametrize("schedule", ["pipelined", "layer_by_layer"])

@@ -1,6 +1,8 @@
 """What the peers' spiking networks classify right, for every method, input and T."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,8 +20,9 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     job : dict
-        ``name``, the description of the network, ``data``, ``timesteps``, and ``seeds``, how often
-        Poisson input is drawn.
+        ``name``, the description of the network, ``data``, ``timesteps``, ``seeds``, how often
+        Poisson input is drawn, and ``unfinished``, a file for the rows of the methods that are
+        done, which the next run takes from there if this is stopped.
 
     Returns
     -------
@@ -34,8 +37,14 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     if job["channels"]:
         calibration, images = (x.reshape(-1, 1, 28, 28) for x in (calibration, images))
     model = load_network(job)
-    rows = [row for method in _methods(job, calibration)
-            for row in _rows(method, images, labels, job)]
+    unfinished = Path(job["unfinished"])
+    rows: list[dict[str, Any]] = json.loads(unfinished.read_text()) if unfinished.exists() else []
+    done = {(row["peer"], row["method"]) for row in rows}
+    for method in _methods(job, calibration):
+        if (method.peer, method.name) not in done:
+            rows += _rows(method, images, labels, job)
+            unfinished.with_suffix(".new").write_text(json.dumps(rows))
+            unfinished.with_suffix(".new").replace(unfinished)
     return {"ann": _right(torch.cat([model(x) for x in images.split(500)]), labels), "rows": rows}
 
 

@@ -4,7 +4,7 @@ import copy
 import os
 from collections.abc import Callable
 from itertools import pairwise
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,9 @@ _PRODUCTS = ("products", "", "")
 def measure(job: dict[str, Any]) -> dict[str, Any]:
     """Time every candidate and the products, in turns, so that all share the machine's moods.
 
+    By the clock with all threads, then by processor time with one thread of torch, which other jobs
+    on the machine disturb less.
+
     Parameters
     ----------
     job : dict
@@ -41,9 +44,10 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``products``, the seconds of the products, and ``candidates``, a list: seconds are a dict
-        of ``min`` and ``median``, ``ratio`` is min over the products' min, ``agreement`` the
-        fraction of images in the class that the ANN says. ``load`` is the machine's load average
-        before and after, ``failures`` what could not be run.
+        of ``min`` and ``median``, ``ratio`` is min over the products' min, ``processor`` the median
+        of the processor time over the products' (None where numpy computes, whose threads are not
+        torch's), ``agreement`` the fraction of images in the class that the ANN says. ``load`` is
+        the machine's load average before and after, ``failures`` what could not be run.
     """
     load = [os.getloadavg()[0]]
     with np.load(job["network"]["data"]) as data:
@@ -54,20 +58,29 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     runs = {_PRODUCTS: _products(job["network"]["widths"], job["batch"], timesteps)}
     runs |= _spikingjelly(model, calibration, images, timesteps)
     runs |= _sinabs(model, images, timesteps)
-    runs |= _sc_neurocore(model, calibration, images, timesteps)
+    on_numpy = _sc_neurocore(model, calibration, images, timesteps)
+    runs |= on_numpy
     failures = _warm_up(runs)
-    seconds = _interleaved(runs, job["rounds"])
+    seconds = _interleaved(runs, job["rounds"], perf_counter)
     products = seconds.pop(_PRODUCTS)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    failures += _warm_up(runs)  # compiled code is made for a number of threads
+    processor = _interleaved(runs, job["rounds"], process_time)
     load.append(os.getloadavg()[0])
     wanted = model(images).argmax(1)
+    agreement = {key: (torch.as_tensor(run()).argmax(1) == wanted).float().mean().item()
+                 for key, run in runs.items() if key != _PRODUCTS}
+    torch.set_num_threads(threads)
     return {"batch": job["batch"], "timesteps": timesteps, "rounds": job["rounds"], "load": load,
             "products": products, "failures": failures,
             "candidates": [
                 dict(peer=key[0], mode=key[1], input=key[2], seconds=taken,
                      ratio=taken["min"] / products["min"],
-                     agreement=(torch.as_tensor(runs[key]()).argmax(1) == wanted)
-                     .float().mean().item())
-                for key, taken in seconds.items()]}
+                     processor=None if key in on_numpy else
+                     processor[key]["median"] / processor[_PRODUCTS]["median"],
+                     agreement=agreement[key])
+                for key, taken in seconds.items() if key in runs]}
 
 
 def _warm_up(runs: dict[Key, Run]) -> list[dict[str, str]]:
@@ -86,14 +99,14 @@ def _warm_up(runs: dict[Key, Run]) -> list[dict[str, str]]:
     return failures
 
 
-def _interleaved(runs: dict[Key, Run],
-                 rounds: int) -> dict[Key, dict[str, float]]:
+def _interleaved(runs: dict[Key, Run], rounds: int, clock: Callable[[], float]
+                 ) -> dict[Key, dict[str, float]]:
     taken: dict[Key, list[float]] = {key: [] for key in runs}
     for _ in range(rounds):
         for key, run in runs.items():
-            begun = perf_counter()
+            begun = clock()
             run()
-            taken[key].append(perf_counter() - begun)
+            taken[key].append(clock() - begun)
     return {key: {"min": min(values), "median": float(np.median(values))}
             for key, values in taken.items()}
 

@@ -59,10 +59,10 @@ _HELD_BACK = 5
 _BAYER = np.array([[-0.375, 0.125], [0.375, -0.125]])
 
 _VALUES = 2**24
-"""Values of an array, at most: 64 MB as float32."""
+"""Values of an array for some of the images, at most: 64 MB as float32."""
 
-_SPIKES = 2**26
-"""Spikes of the widest layer, at most, a byte each. Fewer images are used where they make more."""
+_ALL_VALUES = 2**25
+"""Values of the widest layer for all images, at most: 128 MB as float32, and spikes are bits."""
 
 _REACHED = np.float32(1 - 1e-6)
 """A membrane of 1 threshold, but for rounding errors in single precision."""
@@ -134,13 +134,13 @@ def calibrated(graph: AnnGraph, images: npt.NDArray[Any], T: int, *, encoder: st
                seed: int) -> tuple[AnnGraph, list[npt.NDArray[np.float64]]]:
     """Correct each layer, and choose the scales λ of its neurons, (n_output,); see `calibrate`."""
     widest = max(layer.n_output for layer in graph.layers)
-    images = images[:max(1, _SPIKES // (T * widest))].astype(np.float32)
-    trains = {INPUT: _Train(_encoded(images, T, encoder, seed), None)}
+    images = images[:max(1, _ALL_VALUES // widest)].astype(np.float32)
+    trains: dict[int, _Constant | SpikeTrains] = {INPUT: _encoded(images, T, encoder, seed)}
     layers: list[AnnLayer] = []
     scales: list[npt.NDArray[np.float64]] = []
     for index, layer in enumerate(graph.layers):
         currents = _ann_currents(graph, images, index)
-        layers.append(corrected(layer, _mean_inputs(layer, trains), currents, ridge))
+        layers.append(corrected(layer, _mean_inputs(layer, trains, T), currents, ridge))
         if index == len(graph.layers) - 1:
             peak = float(currents.max())
             scales.append(np.full(layer.n_output, peak if peak > 0 else 1.0))
@@ -152,15 +152,16 @@ def calibrated(graph: AnnGraph, images: npt.NDArray[Any], T: int, *, encoder: st
             target = layer.activate(currents[:few].astype(np.float64)).astype(np.float32)
             shape = (len(target), layer.channels, layer.positions)
             starts = _starts(layer) if dither else np.zeros(layer.positions, np.float32)
-            chosen = best_scales(_drives(layers[-1], trains, slice(few)).reshape(T, *shape),
+            chosen = best_scales(_drives(layers[-1], trains, slice(few), T).reshape(T, *shape),
                                  target.reshape(shape), initial, schedule, not per_channel, starts)
             layers[-1] = replace(layers[-1], bias=layers[-1].bias
                                  + np.multiply.outer(chosen, starts / T).reshape(-1))
         scales.append(np.repeat(chosen, layer.positions))
         scale = scales[-1].astype(np.float32)
-        trains[index] = _Train(np.concatenate(
-            [_spikes(_drives(layers[-1], trains, slice(start, start + few)) / scale, initial,
-                     schedule) for start in range(0, len(images), few)], axis=1), scale)
+        trains[index] = SpikeTrains(np.concatenate(
+            [packed(_spikes(_drives(layers[-1], trains, slice(start, start + few), T) / scale,
+                           initial, schedule))
+             for start in range(0, len(images), few)], axis=1), scale)
         for known in set(trains) - {source.layer for later in graph.layers[index + 1:]
                                     for source in later.sources}:
             del trains[known]
@@ -180,60 +181,81 @@ def _starts(layer: AnnLayer) -> FloatArray:
     return pattern[rows % len(pattern), columns].reshape(-1).astype(np.float32)
 
 
-class _Train(NamedTuple):
-    """Spikes, (T, n, neurons) bools, and what one is worth to whom it reaches; or the input."""
+class _Constant(NamedTuple):
+    """The same values, (n, neurons), in every timestep."""
 
-    values: npt.NDArray[Any]
-    scale: FloatArray | None
+    values: FloatArray
 
     def step(self, timestep: int, images: slice) -> FloatArray:
         """What the neurons give in a timestep."""
-        values = self.values[timestep, images].astype(np.float32)
-        return values if self.scale is None else values * self.scale
+        return self.values[images]
 
-    def mean(self) -> FloatArray:
+    def mean(self, T: int) -> FloatArray:
         """The same for the mean over all timesteps."""
-        values: FloatArray = self.values.mean(axis=0, dtype=np.float32)
-        return values if self.scale is None else values * self.scale
+        return self.values
+
+
+class SpikeTrains(NamedTuple):
+    """Spikes as `packed` packs them, and what one is worth to whom it reaches."""
+
+    bits: npt.NDArray[np.uint8]
+    worth: FloatArray | np.float32
+
+    def step(self, timestep: int, images: slice) -> FloatArray:
+        """What the neurons give in a timestep."""
+        spikes = self.bits[timestep // 8, images] >> np.uint8(timestep % 8) & np.uint8(1)
+        return spikes * self.worth
+
+    def mean(self, T: int) -> FloatArray:
+        """The same for the mean over all timesteps."""
+        counts = sum(np.bitwise_count(part).astype(np.float32) for part in self.bits)
+        return np.asarray(counts) * (self.worth / np.float32(T))
+
+
+def packed(spikes: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Spikes (T, n, neurons), eight timesteps a byte: (⌈T / 8⌉, n, neurons)."""
+    return np.packbits(spikes, axis=0, bitorder="little")
 
 
 def _ann_currents(graph: AnnGraph, images: FloatArray, index: int) -> FloatArray:
     """Pre-activations of one layer, (n, n_output), computed in parts that memory allows."""
     size = max(1, _VALUES // (4 * max(layer.n_output for layer in graph.layers)))
-    parts = (images[start:start + size].astype(np.float64)
-             for start in range(0, len(images), size))
-    return np.concatenate([next(islice(graph.run(part), index, None))[0].astype(np.float32)
-                           for part in parts])
+    currents = np.empty((len(images), graph.layers[index].n_output), np.float32)
+    for start in range(0, len(images), size):
+        part = images[start:start + size].astype(np.float64)
+        currents[start:start + size] = next(islice(graph.run(part), index, None))[0]
+    return currents
 
 
-def _encoded(images: FloatArray, T: int, encoder: str, seed: int) -> npt.NDArray[Any]:
-    """Input of each timestep, (T, n, n_input), in single precision or bools."""
+def _encoded(images: FloatArray, T: int, encoder: str, seed: int) -> _Constant | SpikeTrains:
     if encoder == "direct":
-        return np.broadcast_to(images, (T, *images.shape))
+        return _Constant(images)
     random = np.random.default_rng(seed)
-    return np.stack([images > (random.random(images.shape, np.float32) if encoder == "poisson"
-                               else phases(timestep, T, images.shape[1]))
-                     for timestep in range(T)])
+    return SpikeTrains(packed(np.stack([
+        images > (random.random(images.shape, np.float32) if encoder == "poisson"
+                  else phases(timestep, T, images.shape[1]))
+        for timestep in range(T)])), np.float32(1))
 
 
-def _mean_inputs(layer: AnnLayer, trains: dict[int, _Train]) -> list[FloatArray]:
+def _mean_inputs(layer: AnnLayer, trains: dict[int, _Constant | SpikeTrains], T: int
+                 ) -> list[FloatArray]:
     means = []
     for source in layer.sources:
         train = trains[source.layer]
-        means.append(train.mean() if source.max_pool is None else
+        means.append(train.mean(T) if source.max_pool is None else
                      np.mean([source.max_pool.apply(train.step(timestep, slice(None)))
-                              for timestep in range(len(train.values))], axis=0))
+                              for timestep in range(T)], axis=0))
     return means
 
 
-def _drives(layer: AnnLayer, trains: dict[int, _Train], images: slice) -> FloatArray:
+def _drives(layer: AnnLayer, trains: dict[int, _Constant | SpikeTrains], images: slice, T: int
+            ) -> FloatArray:
     """What is added to the membranes in each timestep: (T, n, n_output)."""
     single = replace(layer, synapses=tuple(one.with_rows(one.rows.astype(np.float32))
                                            for one in layer.synapses),
                      bias=None if layer.bias is None else layer.bias.astype(np.float32))
-    first = trains[layer.sources[0].layer].values
     return np.stack([layer_currents(single, {source.layer: trains[source.layer].step(
-        timestep, images) for source in layer.sources}) for timestep in range(len(first))])
+        timestep, images) for source in layer.sources}) for timestep in range(T)])
 
 
 def corrected(layer: AnnLayer, inputs: list[FloatArray], currents: npt.NDArray[Any],

@@ -47,6 +47,8 @@ benchmarks: benchmark-data $(READY)
 	$(BIN)/python benchmarks/conversion.py --mnist '$(MNIST)' --fashion '$(FASHION)'
 	$(BIN)/python benchmarks/speed.py --fashion '$(FASHION)'
 	$(BIN)/python benchmarks/hardware.py --mnist '$(MNIST)'
+	$(BIN)/python benchmarks/estimates.py --family ecp5
+	$(BIN)/python benchmarks/estimates.py --family ice40
 	$(BIN)/python benchmarks/readme.py
 
 benchmark-data:

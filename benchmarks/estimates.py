@@ -1,9 +1,10 @@
 """Estimated area against Yosys's, over a spread of networks.
 
-    python benchmarks/estimates.py --output build/estimates.md
+    python benchmarks/estimates.py [--family FAMILY] [--only-held-out] [--output FILE]
 
 Maps each network (a minute or several of them), and writes a table of the estimate, Yosys's result
-and the error of LUT equivalents, flip-flops and block RAMs.
+and the error of LUT equivalents, flip-flops and block RAMs. Yosys's results are kept by the Verilog
+that they come from: a run that was stopped goes on where it was.
 """
 
 import json
@@ -13,15 +14,17 @@ from pathlib import Path
 
 import click
 import numpy as np
+from hardware_area import measure
+from kept import Store
 
-from sc_neurocore import verilog
 from sc_neurocore.estimation import FAMILIES, estimate
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
-from sc_neurocore.synthesis import Area, map_verilog
+from sc_neurocore.synthesis import Area
 
 CASES = Path(__file__).with_name("estimates.json")
 """Networks and layouts; ``fitted`` names the families whose prices of logic were fitted to it."""
+DEVICES = {"ecp5": "ecp5-25k", "ice40": "ice40-hx8k"}
 COLUMNS = ("lut_equivalents", "flip_flops", "block_rams")
 
 
@@ -39,6 +42,10 @@ class Case:
     beats: int = 8
     encoder_lanes: int = 0
     memories: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    store_parts: int = 0
+    """Of parameters that are loaded; 0 where they are built in."""
+    families: tuple[str, ...] = FAMILIES
 
     def network(self) -> IntegerNetwork:
         """Weights as trained ones are spread, thresholds that go with their fan-in."""
@@ -59,14 +66,18 @@ class Case:
         return IntegerNetwork(tuple(layers), self.timesteps, self.intensity_width, self.encoder, 1,
                               self.schedule)
 
-    def spec(self) -> AcceleratorSpec:
-        return AcceleratorSpec(tuple(self.lanes), self.beats, self.encoder_lanes,
-                               tuple(self.memories))
+    def spec(self, network: IntegerNetwork, family: str) -> AcceleratorSpec:
+        spec = AcceleratorSpec(tuple(self.lanes), self.beats, self.encoder_lanes,
+                               tuple(self.memories), family, tuple(self.ports))
+        if not self.store_parts:
+            return spec
+        return replace(spec.with_loading(network), store_parts=self.store_parts)
 
     def __str__(self) -> str:
         return (f"{'-'.join(map(str, self.shape))}, lanes {', '.join(map(str, self.lanes))}, "
                 f"{self.weight_width} bits, T = {self.timesteps}, {self.encoder}"
-                + (", layer by layer" * (self.schedule == "layer_by_layer")))
+                + ", layer by layer" * (self.schedule == "layer_by_layer")
+                + ", two rows a cycle" * (2 in self.ports) + ", loaded" * bool(self.store_parts))
 
 
 def row(case: Case, family: str, area: Area, mapped: Area) -> str:
@@ -82,20 +93,36 @@ def row(case: Case, family: str, area: Area, mapped: Area) -> str:
 @click.command()
 @click.option("--family", type=click.Choice(FAMILIES), default="ecp5", show_default=True)
 @click.option("--only-held-out", is_flag=True, help="Leave out what the prices were fitted to.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
-def main(family: str, only_held_out: bool, output: Path) -> None:
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
+              help="[default: build/benchmarks/estimates-FAMILY.md]")
+def main(family: str, only_held_out: bool, output: Path | None) -> None:
     """Compare estimates with Yosys."""
+    output = output or Path(f"build/benchmarks/estimates-{family}.md")
+    store = Store(output.parent / "estimates")
     cases = [Case(**entry) for entry in json.loads(CASES.read_text())]
     names = "".join(f" {name} | Yosys | error |" for name in ("LUT equivalents", "FF", "block RAM"))
     lines = [f"| family | network | fitted |{names}", "|---" * 12 + "|"]
+    errors: dict[str, list[float]] = {name: [] for name in COLUMNS}
     for case in cases:
         if only_held_out and family in case.fitted:
             continue
-        network, spec = case.network(), replace(case.spec(), family=family)
-        mapped = map_verilog(verilog.generate(network, spec), verilog.TOP, family).area
-        lines.append(row(case, family, estimate(network, spec, family), mapped))
+        if family not in case.families:
+            continue
+        network = case.network()
+        spec = case.spec(network, family)
+        device = "ice40-up5k" if "spram" in spec.memories else DEVICES[family]
+        mapped = measure(store, network, spec, device, title="estimate")["area"]
+        estimated = estimate(network, spec, family)
+        lines.append(row(case, family, estimated, mapped))
+        for name in COLUMNS:
+            if getattr(mapped, name):
+                errors[name].append(abs(getattr(estimated, name) / getattr(mapped, name) - 1))
         click.echo(lines[-1])
-        output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines += ["", f"{len(lines) - 2} networks, largest error: " + ", ".join(
+        f"{name.replace('_', ' ')} {max(found):.1%}" for name, found in errors.items())]
+    click.echo(lines[-1])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -118,15 +118,18 @@ class IntegerNetwork:
                 raise ValueError(f"The output layer must share one value of its "
                                  f"{name.replace('_', ' ')}, not {values.tolist()}")
         if self.widths[-1].saturates:
+            index = len(self.layers) - 1
             free = layer_widths(replace(output, membrane_width=None), self.timesteps,
-                                self.schedule, self.scale(len(self.layers) - 1))
+                                self.schedule, self.scale(index),
+                                is_direct=self._receives_intensities(index))
             raise ValueError(f"The output layer must not saturate, but its membranes reach "
                              f"{free.membrane} bits and membrane width is {output.membrane_width}")
 
     @cached_property
     def widths(self) -> tuple[LayerWidths, ...]:
         """Widths of each layer."""
-        return tuple(layer_widths(layer, self.timesteps, self.schedule, self.scale(index))
+        return tuple(layer_widths(layer, self.timesteps, self.schedule, self.scale(index),
+                                  is_direct=self._receives_intensities(index))
                      for index, layer in enumerate(self.layers))
 
     def sources(self, index: int) -> tuple[Source, ...]:
@@ -140,9 +143,12 @@ class IntegerNetwork:
         1 / full scale: its bias, thresholds and initial membranes, and a spike of another layer
         that it receives, count `full_scale` times. Nothing is ever divided.
         """
-        receives = self.encoder == "direct" and any(
+        return self.full_scale if self._receives_intensities(index) else 1
+
+    def _receives_intensities(self, index: int) -> bool:
+        """Whether a layer receives them as a current."""
+        return self.encoder == "direct" and any(
             source.layer == INPUT for source in self.sources(index))
-        return self.full_scale if receives else 1
 
     def neurons(self, index: int) -> Neurons:
         """What a layer computes with, in units of its membranes."""

@@ -42,8 +42,11 @@ class LayerWidths:
 
 
 def layer_widths(layer: IntegerLayer, timesteps: int, schedule: str = "pipelined",
-                 scale: int = 1) -> LayerWidths:
-    """Widths that no input can overflow; ``schedule`` and ``scale`` as of `IntegerNetwork`."""
+                 scale: int = 1, *, is_direct: bool = False) -> LayerWidths:
+    """Widths that no input can overflow; ``schedule`` and ``scale`` as of `IntegerNetwork`.
+
+    ``is_direct``: it receives intensities as a current.
+    """
     neurons, membrane_width = layer.neurons(scale), layer.membrane_width
     if schedule == "pipelined":
         ranges, saturates = _over_timesteps(neurons, membrane_width, timesteps)
@@ -58,7 +61,7 @@ def layer_widths(layer: IntegerLayer, timesteps: int, schedule: str = "pipelined
         membrane=membrane_width or signed_width(*membrane_range),
         accumulator=signed_width(int(partial[0].min()), int(partial[1].max())),
         membrane_range=membrane_range, saturates=saturates,
-        potentials=_potentials(neurons, partial, is_direct=scale > 1, saturates=saturates))
+        potentials=_potentials(neurons, partial, is_direct=is_direct, saturates=saturates))
 
 
 Range = tuple[IntegerArray, IntegerArray]

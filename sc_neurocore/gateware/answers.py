@@ -1,0 +1,196 @@
+"""Answers to a host: the results of the last images, and what else there is to be said."""
+
+from amaranth import *
+from amaranth.lib import enum, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ..protocol import VARIABLES, Answer, Fault, LinkFormat
+from .framing import FRAME_BYTE
+from .layouts import NO_COLLISIONS, index_shape, result
+
+FETCH_CYC = 2
+"""Cycles between two bytes of an answer."""
+
+
+class Kind(enum.Enum, shape=3):
+    """What is being sent."""
+
+    ERROR = 0
+    STATUS = 1
+    ECHO = 2
+    LOADED = 3
+    RESULT = 4
+
+
+class Answers(wiring.Component):
+    """Keeps the results of the last ``format.slots`` images, and sends answers one after another.
+
+    Errors go first, then what was asked for, then results, in their order. An error, a status, an
+    echo or a loaded that is asked for again before it is sent is sent once.
+
+    Throughput: a byte is offered 2 cycles after the one before was taken; a result is taken in a
+    cycle. Latency: the first byte is offered 2 cycles after there is something to be said.
+
+    Parameters
+    ----------
+    format : LinkFormat
+        Sizes of results.
+    constants : bytes
+        First part of a status.
+
+    Members
+    -------
+    results : In, stream of `layouts.result`
+        Always taken.
+    done : Out
+        Number of the first image without all of its results.
+    answered : Out
+        Number of the image whose results are sent next.
+    again : In
+        Send those of image ``number`` next, which is one of the last ones before ``answered``.
+    loaded : In
+        The number that is ``done`` next is that of a LOAD, and it is. Only if it is ``answered``
+        next as well.
+    tell_error, tell_status, tell_echo, tell_loaded : In
+        Send an answer of this kind.
+    number : In
+        Number of the command that is to be answered, or of the refused one.
+    fault : In
+        Why it was. With ``tell_error``.
+    variables : In
+        Second part of a status.
+    echo : In, stream of 8 bits
+        Content of an echo; taken only then.
+    echo_last : In
+        The byte on offer is its last.
+    frame : Out, stream of `framing.FRAME_BYTE`
+        The answers.
+    """
+
+    def __init__(self, format: LinkFormat, constants: bytes):
+        self._format, self._constants = format, constants
+        super().__init__({
+            "results": In(stream.Signature(result(format.n_output, format.count_width,
+                                                  format.current_width))),
+            "done": Out(8), "answered": Out(8), "again": In(1), "loaded": In(1),
+            "tell_error": In(1), "tell_status": In(1), "tell_echo": In(1), "tell_loaded": In(1),
+            "number": In(8), "fault": In(Fault), "variables": In(8 * sum(VARIABLES.values())),
+            "echo": In(stream.Signature(8)), "echo_last": In(1),
+            "frame": Out(stream.Signature(FRAME_BYTE))})
+
+    def elaborate(self, platform):
+        m = Module()
+        error = Signal()
+        status = Signal()
+        echo = Signal()
+        loaded = Signal()
+        fault = Signal(Fault)
+        refused = Signal(8)
+        asked = Signal(8)
+        kind = Signal(Kind)
+        number = Signal(8)
+        byte = Signal(8)
+        numbered = Signal()
+        last = Signal()
+        neuron = Signal(index_shape(self._format.n_output))
+        place = Signal(index_shape(max(self._format.neuron_bytes, self._status_bytes)))
+        word = self._results(m, number, neuron)
+
+        m.d.comb += [self.frame.payload.data.eq(byte), self.frame.payload.last.eq(last)]
+        with m.FSM():
+            with m.State("CHOOSE"):
+                m.d.sync += [numbered.eq(0), last.eq(0), neuron.eq(0), place.eq(0)]
+                m.next = "OFFER"
+                with m.If(error):
+                    m.d.sync += [kind.eq(Kind.ERROR), byte.eq(Answer.ERROR), number.eq(refused),
+                                 error.eq(0)]
+                with m.Elif(status):
+                    m.d.sync += [kind.eq(Kind.STATUS), byte.eq(Answer.STATUS), number.eq(asked),
+                                 status.eq(0)]
+                with m.Elif(echo):
+                    m.d.sync += [kind.eq(Kind.ECHO), byte.eq(Answer.ECHO), number.eq(asked),
+                                 echo.eq(0)]
+                with m.Elif(loaded):
+                    m.d.sync += [kind.eq(Kind.LOADED), byte.eq(Answer.LOADED),
+                                 number.eq(self.answered - 1), loaded.eq(0)]
+                with m.Elif(self.answered != self.done):
+                    m.d.sync += [kind.eq(Kind.RESULT), byte.eq(Answer.RESULT),
+                                 number.eq(self.answered), self.answered.eq(self.answered + 1)]
+                with m.Else():
+                    m.next = "CHOOSE"
+            with m.State("OFFER"):
+                m.d.comb += self.frame.valid.eq(1)
+                with m.If(self.frame.ready):
+                    m.next = "READ"
+                    with m.If(last):
+                        m.next = "CHOOSE"
+            with m.State("READ"):
+                m.next = "FETCH"
+            with m.State("FETCH"):
+                m.next = "OFFER"
+                m.d.sync += numbered.eq(1)
+                with m.If(~numbered):
+                    m.d.sync += [byte.eq(number), last.eq(kind == Kind.LOADED)]
+                with m.Else():
+                    self._content(m, kind, fault, word, neuron, place, byte, last)
+
+        # What is to be said, after the FSM: to be told of it is stronger than to have said it.
+        with m.If(self.tell_error):
+            m.d.sync += [error.eq(1), fault.eq(self.fault), refused.eq(self.number)]
+        with m.If(self.tell_status | self.tell_echo):
+            m.d.sync += asked.eq(self.number)
+        for tell, pending in ((self.tell_status, status), (self.tell_echo, echo),
+                              (self.tell_loaded | self.loaded, loaded)):
+            with m.If(tell):
+                m.d.sync += pending.eq(1)
+        with m.If(self.loaded):
+            m.d.sync += self.answered.eq(self.answered + 1)
+        with m.If(self.again):
+            m.d.sync += self.answered.eq(self.number)
+        return m
+
+    @property
+    def _status_bytes(self) -> int:
+        return len(self._constants) + sum(VARIABLES.values())
+
+    def _results(self, m: Module, number: Value, neuron: Value) -> Value:
+        """Write results down, and read the word of a neuron of an image."""
+        format, payload = self._format, self.results.payload
+        neurons, slots = ceil_log2(format.n_output), ceil_log2(format.slots)
+        m.submodules.words = words = memory.Memory(
+            shape=8 * format.neuron_bytes, depth=format.slots << neurons, init=[],
+            attrs=NO_COLLISIONS)
+        write = words.write_port()
+        read = words.read_port()
+        m.d.comb += [self.results.ready.eq(1), write.en.eq(self.results.valid),
+                     write.addr.eq(Cat(payload.neuron[:neurons], self.done[:slots])),
+                     write.data.eq(Cat(payload.count, payload.current, payload.predicted)),
+                     read.addr.eq(Cat(neuron[:neurons], number[:slots]))]
+        with m.If((self.results.valid & payload.last) | self.loaded):
+            m.d.sync += self.done.eq(self.done + 1)
+        return read.data
+
+    def _content(self, m: Module, kind: Value, fault: Value, word: Value, neuron: Value,
+                 place: Value, byte: Value, last: Value):
+        """Fetch a byte of what comes after the header."""
+        size = self._status_bytes
+        status = Cat(Const(int.from_bytes(self._constants, "little"), 8 * len(self._constants)),
+                     self.variables)
+        m.d.sync += place.eq(place + 1)
+        with m.Switch(kind):
+            with m.Case(Kind.ERROR):
+                m.d.sync += [byte.eq(fault), last.eq(1)]
+            with m.Case(Kind.STATUS):
+                m.d.sync += [byte.eq(status.word_select(place, 8)), last.eq(place == size - 1)]
+            with m.Case(Kind.ECHO):
+                m.d.comb += self.echo.ready.eq(1)
+                m.d.sync += [byte.eq(self.echo.payload), last.eq(self.echo_last)]
+                with m.If(~self.echo.valid):
+                    m.next = "FETCH"
+            with m.Case(Kind.RESULT):
+                m.d.sync += byte.eq(word.word_select(place[:ceil_log2(self._format.neuron_bytes)], 8))
+                with m.If(place == self._format.neuron_bytes - 1):
+                    m.d.sync += [place.eq(0), neuron.eq(neuron + 1),
+                                 last.eq(neuron == self._format.n_output - 1)]
+        return m

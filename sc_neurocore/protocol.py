@@ -73,9 +73,12 @@ class Fault(IntEnum):
 CONSTANTS = {"protocol": 1, "version": 3, "shape": 4, "layout": 4, "beats": 1, "buffer_bytes": 4,
              "window": 1, "count_width": 1, "current_width": 1, "loads": 1, "clock_hz": 4}
 """What of a status never changes, and its bytes, in their order."""
-VARIABLES = {"parameters": 4, "next": 1, "done": 1, "faults": 1, "cycles": 4, "input_events": 4,
-             "hidden_events": 4}
+VARIABLES = {"parameters": 4, "next": 1, "done": 1}
 """What of a status follows, and changes."""
+COUNTERS = {"faults": 1, "cycles": 4, "input_events": 4, "hidden_events": 4}
+"""What of a status comes last: numbers of events since the start, modulo 2^(8·bytes)."""
+STATUS = CONSTANTS | VARIABLES | COUNTERS
+"""All of it."""
 
 
 def pack_fields(fields: Mapping[str, int], values: Mapping[str, int]) -> bytes:

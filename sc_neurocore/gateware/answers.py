@@ -5,7 +5,7 @@ from amaranth.lib import enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..protocol import VARIABLES, Answer, Fault, LinkFormat
+from ..protocol import COUNTERS, VARIABLES, Answer, Fault, LinkFormat
 from .framing import FRAME_BYTE
 from .layouts import NO_COLLISIONS, index_shape, result
 
@@ -21,6 +21,15 @@ class Kind(enum.Enum, shape=3):
     ECHO = 2
     LOADED = 3
     RESULT = 4
+
+
+def chosen(items: list[Value], index: Value) -> Value:
+    """The item of this index, by a tree of choices: half as large as what Array comes to."""
+    if len(items) == 1:
+        return items[0]
+    level = ceil_log2(len(items)) - 1
+    low, high = items[:1 << level], items[1 << level:]
+    return Mux(index[level], chosen(high, index), chosen(low, index))
 
 
 class Answers(wiring.Component):
@@ -60,6 +69,8 @@ class Answers(wiring.Component):
         Why it was. With ``tell_error``.
     variables : In
         Second part of a status.
+    counter_place, counter_byte : In
+        Third part: its bytes come by one after another, again and again.
     echo : In, stream of 8 bits
         Content of an echo; taken only then.
     echo_last : In
@@ -76,6 +87,7 @@ class Answers(wiring.Component):
             "done": Out(8), "answered": Out(8), "again": In(1), "loaded": In(1),
             "tell_error": In(1), "tell_status": In(1), "tell_echo": In(1), "tell_loaded": In(1),
             "number": In(8), "fault": In(Fault), "variables": In(8 * sum(VARIABLES.values())),
+            "counter_place": In(index_shape(sum(COUNTERS.values()))), "counter_byte": In(8),
             "echo": In(stream.Signature(8)), "echo_last": In(1),
             "frame": Out(stream.Signature(FRAME_BYTE))})
 
@@ -94,7 +106,8 @@ class Answers(wiring.Component):
         numbered = Signal()
         last = Signal()
         neuron = Signal(index_shape(self._format.n_output))
-        place = Signal(index_shape(max(self._format.neuron_bytes, self._status_bytes)))
+        place = Signal(range(max(self._format.neuron_bytes,
+                                 len(self._constants) + sum(VARIABLES.values())) + 1))
         word = self._results(m, number, neuron)
 
         m.d.comb += [self.frame.payload.data.eq(byte), self.frame.payload.last.eq(last)]
@@ -150,10 +163,6 @@ class Answers(wiring.Component):
             m.d.sync += self.answered.eq(self.number)
         return m
 
-    @property
-    def _status_bytes(self) -> int:
-        return len(self._constants) + sum(VARIABLES.values())
-
     def _results(self, m: Module, number: Value, neuron: Value) -> Value:
         """Write results down, and read the word of a neuron of an image."""
         format, payload = self._format, self.results.payload
@@ -174,23 +183,33 @@ class Answers(wiring.Component):
     def _content(self, m: Module, kind: Value, fault: Value, word: Value, neuron: Value,
                  place: Value, byte: Value, last: Value):
         """Fetch a byte of what comes after the header."""
-        size = self._status_bytes
-        status = Cat(Const(int.from_bytes(self._constants, "little"), 8 * len(self._constants)),
-                     self.variables)
+        size = self._format.neuron_bytes
+        counted = Signal.like(self.counter_place)
+        is_last = counted == sum(COUNTERS.values()) - 1
+        variables = [self.variables.word_select(index, 8)
+                     for index in range(sum(VARIABLES.values()))]
+        head = [*(Const(value, 8) for value in self._constants), *variables]
         m.d.sync += place.eq(place + 1)
         with m.Switch(kind):
             with m.Case(Kind.ERROR):
                 m.d.sync += [byte.eq(fault), last.eq(1)]
             with m.Case(Kind.STATUS):
-                m.d.sync += [byte.eq(status.word_select(place, 8)), last.eq(place == size - 1)]
+                with m.If(place < len(head)):
+                    m.d.sync += byte.eq(chosen(head, place))
+                with m.Else():
+                    m.d.sync += [byte.eq(self.counter_byte), place.eq(place)]
+                    with m.If(self.counter_place != counted):
+                        m.next = "FETCH"
+                    with m.Else():
+                        m.d.sync += [counted.eq(Mux(is_last, 0, counted + 1)), last.eq(is_last)]
             with m.Case(Kind.ECHO):
                 m.d.comb += self.echo.ready.eq(1)
                 m.d.sync += [byte.eq(self.echo.payload), last.eq(self.echo_last)]
                 with m.If(~self.echo.valid):
                     m.next = "FETCH"
             with m.Case(Kind.RESULT):
-                m.d.sync += byte.eq(word.word_select(place[:ceil_log2(self._format.neuron_bytes)], 8))
-                with m.If(place == self._format.neuron_bytes - 1):
+                m.d.sync += byte.eq(word.word_select(place[:ceil_log2(size)], 8))
+                with m.If(place == size - 1):
                     m.d.sync += [place.eq(0), neuron.eq(neuron + 1),
                                  last.eq(neuron == self._format.n_output - 1)]
         return m

@@ -27,7 +27,7 @@ class FrameBuffer(wiring.Component):
     write : In
         Write it.
     end : In
-        The frame is over. Not together with ``write``.
+        The frame is over. There is no ``write`` then, nor in the cycle after it.
     keep : In
         With ``end``: keep the frame, but for its CRC, the last four bytes. Not if it overflowed or
         is shorter.
@@ -59,7 +59,7 @@ class FrameBuffer(wiring.Component):
         tail = Signal(range(2 * depth))
         kept = Signal(range(2 * depth))
         head = Signal(range(2 * depth))
-        end = Signal(range(2 * depth))
+        closing = Signal()
         full = Signal()
         fetch = Signal()
         some = Signal()
@@ -68,14 +68,15 @@ class FrameBuffer(wiring.Component):
         m.d.comb += [
             full.eq((tail ^ head) == depth), self.length.eq((tail - kept)[:len(self.length)]),
             some.eq(head != kept), fetch.eq(some & (~self.bytes.valid | self.bytes.ready)),
-            self.last.eq(~some), self.empty.eq(~some & ~self.bytes.valid), end.eq(tail - CRC_BYTES),
+            self.last.eq(~some), self.empty.eq(~some & ~self.bytes.valid),
             write.addr.eq(tail[:-1]), write.data.eq(self.data), write.en.eq(self.write & ~full),
             read.addr.eq(head[:-1]), read.en.eq(fetch), self.bytes.payload.eq(read.data)]
-        m.d.sync += [head.eq(head + fetch),
+        m.d.sync += [closing.eq(self.end), head.eq(head + fetch),
                      self.bytes.valid.eq(fetch | (self.bytes.valid & ~self.bytes.ready))]
-        with m.If(self.end):
-            m.d.sync += [tail.eq(Mux(self.keep, end, kept)), kept.eq(Mux(self.keep, end, kept)),
-                         self.overflow.eq(0)]
+        with m.If(self.end & self.keep):
+            m.d.sync += kept.eq(tail - CRC_BYTES)
+        with m.If(closing):
+            m.d.sync += [tail.eq(kept), self.overflow.eq(0)]
         with m.Elif(self.write):
             m.d.sync += [tail.eq(tail + ~full), self.overflow.eq(self.overflow | full)]
         return m

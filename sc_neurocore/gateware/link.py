@@ -4,9 +4,10 @@ from amaranth import *
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..protocol import CRC_BYTES, LOAD_HEADER_BYTES, VARIABLES, Command, Fault, LinkFormat
+from ..protocol import COUNTERS, CRC_BYTES, LOAD_HEADER_BYTES, VARIABLES, Command, Fault, LinkFormat
 from .answers import Answers
 from .contents import ImageReader, LoadReader
+from .counters import Counters
 from .frame_buffer import FrameBuffer
 from .framing import FrameReceiver, FrameTransmitter
 from .layouts import result
@@ -94,7 +95,7 @@ class Link(wiring.Component):
         following = Signal(8)       # number of the next command that is executed
         use = Signal(Use)
         m.d.comb += self.busy.eq((following != answers.answered) | (use != Use.IMAGES))
-        faults = self._commands(m, receiver, buffer, answers, following, use)
+        refused = self._commands(m, receiver, buffer, answers, following, use)
         parameters = Const(self._parameters, 32)
         readers = {Use.IMAGES: images.bytes, Use.ECHO: answers.echo}
         if self._load is not None:
@@ -116,24 +117,24 @@ class Link(wiring.Component):
                      answers.loaded.eq(finished & (use == Use.LOAD))]
         with m.If(finished):
             m.d.sync += use.eq(Use.IMAGES)
-        m.d.comb += answers.variables.eq(self._variables(
-            m, images.image_end | answers.loaded, parameters, following, answers.done, faults))
+        variables = {"parameters": parameters, "next": following, "done": answers.done}
+        m.d.comb += answers.variables.eq(Cat(variables[name] for name in VARIABLES))
+        self._count(m, answers, refused, images.image_end | answers.loaded)
         return m
 
     def _commands(self, m: Module, receiver: FrameReceiver, buffer: FrameBuffer,
                   answers: Answers, following: Value, use: Value) -> Value:
-        """Take frames in, and execute or refuse each at its end; returns how many were refused."""
+        """Take frames in, and execute or refuse each at its end; returns whether it is refused."""
         kind = Signal(8)
         number = Signal(8)
         header = Signal(2, init=0b01)
         ends = Signal()
         good = Signal()
         refused = Signal()
-        faults = Signal(8)
         m.d.comb += [buffer.data.eq(receiver.data), buffer.end.eq(ends),
                      buffer.write.eq(receiver.write & (header == 0)),
                      answers.number.eq(number), answers.tell_error.eq(refused)]
-        m.d.sync += [ends.eq(receiver.end), good.eq(receiver.good), faults.eq(faults + refused)]
+        m.d.sync += [ends.eq(receiver.end), good.eq(receiver.good)]
         with m.If(receiver.end):
             m.d.sync += header.eq(0b01)
         with m.Elif(receiver.write):
@@ -149,7 +150,7 @@ class Link(wiring.Component):
             m.d.comb += [refused.eq(1), answers.fault.eq(Fault.BROKEN)]
         with m.Elif(ends):
             self._execute(m, kind, known, retained, buffer, answers, following, use, refused)
-        return faults
+        return refused
 
     def _conditions(self, m: Module, buffer: FrameBuffer, answers: Answers, number: Value,
                     following: Value, use: Value, retained: Value) -> data.View:
@@ -222,16 +223,15 @@ class Link(wiring.Component):
             with m.Default():
                 m.d.comb += [refused.eq(1), answers.fault.eq(Fault.UNKNOWN)]
 
-    def _variables(self, m: Module, enters: Value, parameters: Value, following: Value,
-                   done: Value, faults: Value) -> Value:
-        """What a status says after the constants."""
+    def _count(self, m: Module, answers: Answers, refused: Value, enters: Value):
+        """Count what happens, and show it to a status."""
         entered = Signal(8)         # number of the first image that has not all gone in
-        cycles = Signal(32)
-        input_events = Signal(32)
-        hidden_events = Signal(32)
-        m.d.sync += [entered.eq(entered + enters), cycles.eq(cycles + (entered != done)),
-                     input_events.eq(input_events + self.input_event),
-                     hidden_events.eq(hidden_events + self.hidden_events)]
-        values = {"parameters": parameters, "next": following, "done": done, "faults": faults,
-                  "cycles": cycles, "input_events": input_events, "hidden_events": hidden_events}
-        return Cat(values[name] for name in VARIABLES)
+        m.d.sync += entered.eq(entered + enters)
+        amounts = {"faults": refused, "cycles": entered != answers.done,
+                   "input_events": self.input_event, "hidden_events": self.hidden_events}
+        m.submodules.counters = counters = Counters(
+            [(2**len(amounts[name]) - 1, size) for name, size in COUNTERS.items()])
+        m.d.comb += [getattr(counters, f"add_{index}").eq(amounts[name])
+                     for index, name in enumerate(COUNTERS)]
+        m.d.comb += [answers.counter_place.eq(counters.place),
+                     answers.counter_byte.eq(counters.byte)]

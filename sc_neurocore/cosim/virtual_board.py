@@ -1,4 +1,4 @@
-"""A virtual board: the gateware of a board, pins included, under Verilator, behind a serial port."""
+"""A virtual board: a board's gateware, pins included, under Verilator, behind a serial port."""
 
 import os
 import pty

@@ -27,8 +27,8 @@ def baud_divisor(clock_hz: float, baud: float) -> int:
         raise ValueError(f"Baud rate must be at most {clock_hz / LEAST_DIVISOR:g}, "
                          f"{LEAST_DIVISOR} cycles of a clock of {clock_hz:g} Hz, not {baud:g}")
     if abs(clock_hz / divisor / baud - 1) > TOLERANCE:
-        raise ValueError(f"Baud rate must be within {TOLERANCE:.0%} of a whole part of the clock of "
-                         f"{clock_hz:g} Hz, not {baud:g}; {clock_hz / divisor:g} is the nearest")
+        raise ValueError(f"Baud rate must be within {TOLERANCE:.0%} of a whole part of the clock, "
+                         f"of {clock_hz:g} Hz, not {baud:g}; {clock_hz / divisor:g} is the nearest")
     return divisor
 
 

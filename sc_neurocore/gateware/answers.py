@@ -9,9 +9,6 @@ from ..protocol import COUNTERS, VARIABLES, Answer, Fault, LinkFormat
 from .framing import FRAME_BYTE
 from .layouts import NO_COLLISIONS, index_shape, result
 
-FETCH_CYC = 2
-"""Cycles between two bytes of an answer."""
-
 
 class Kind(enum.Enum, shape=3):
     """What is being sent."""
@@ -38,8 +35,8 @@ class Answers(wiring.Component):
     Errors go first, then what was asked for, then results, in their order. An error, a status, an
     echo or a loaded that is asked for again before it is sent is sent once.
 
-    Throughput: a byte is offered 2 cycles after the one before was taken; a result is taken in a
-    cycle. Latency: the first byte is offered 2 cycles after there is something to be said.
+    Throughput: a byte in 3 cycles, in the last part of a status in as many as that has bytes; a
+    result is taken in a cycle. Latency: the first byte is offered 2 cycles after something is told.
 
     Parameters
     ----------

@@ -40,21 +40,23 @@ class ImageReader(wiring.Component):
         size, count = self._format.transfer_bytes, self._format.transfers
         transfer = Signal(index_shape(count))
         place = Signal(index_shape(size))
-        collected = Signal(8 * (size - 1))
         closes = Signal()
         is_last = Signal()
         taken = Signal()
         m.d.comb += [closes.eq(place == size - 1), is_last.eq(transfer == count - 1),
                      taken.eq(self.bytes.valid & self.bytes.ready),
                      self.transfers.valid.eq(self.bytes.valid & closes),
-                     self.transfers.payload.eq(Cat(collected, self.bytes.payload)),
                      self.bytes.ready.eq(~closes | self.transfers.ready),
                      self.image_end.eq(taken & closes & is_last)]
-        with m.If(taken):
-            m.d.sync += [place.eq(Mux(closes, 0, place + 1)),
-                         collected.eq(Cat(collected, self.bytes.payload)[8:])]
-            with m.If(closes):
-                m.d.sync += transfer.eq(Mux(is_last, 0, transfer + 1))
+        whole = self.bytes.payload
+        if size > 1:
+            collected = Signal(8 * (size - 1))
+            whole = Cat(collected, whole)
+            with m.If(taken):
+                m.d.sync += [place.eq(Mux(closes, 0, place + 1)), collected.eq(whole[8:])]
+        m.d.comb += self.transfers.payload.eq(whole)
+        with m.If(taken & closes):
+            m.d.sync += transfer.eq(Mux(is_last, 0, transfer + 1))
         return m
 
 

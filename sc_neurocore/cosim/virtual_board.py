@@ -28,11 +28,23 @@ _MAKEFLAGS = " ".join([
 
 def board_text(network: IntegerNetwork, spec: AcceleratorSpec | None = None, *,
                clock_hz: float = DIVISOR * BAUD, baud: float = BAUD) -> str:
-    """Verilog of a board's top module, called ``board``: `gateware.board_top.BoardTop`."""
+    """Verilog of a board's top module, called ``board``: `gateware.board_top.BoardTop`.
+
+    Raises
+    ------
+    MissingExtraError
+        If Amaranth is not installed.
+    ValueError
+        If the spec does not fit the network, or the baud rate the clock.
+    """
     require("amaranth", "build")
     from ..gateware.board_top import BoardTop
+    from ..gateware.uart import baud_divisor
 
     spec = spec or AcceleratorSpec.for_network(network)
+    # Amaranth warns of a component that is not used because it could not be made.
+    spec.check(network)
+    baud_divisor(clock_hz, baud)
     return verilog.component_text(BoardTop(network, spec, clock_hz, baud), TOP)
 
 

@@ -38,10 +38,12 @@ def differences(got: Result, want: Result) -> list[str]:
     for name in (field.name for field in fields(Result)):
         one, other = (np.asarray(getattr(result, name)) for result in (got, want))
         if one.shape != other.shape:
-            raise ValueError(f"Results must be of the same shape, not {one.shape} and "
+            raise ValueError(f"Results must have the same shape, not {one.shape} and "
                              f"{other.shape}: {name}")
-        axes = ("image", "neuron")[-one.ndim or 2:] if name != "predicted" else ("image",)
+        axes = ("image", "neuron")[:-1 if name == "predicted" else None]
         for place in np.argwhere(one != other):
-            where = ", ".join(f"{axis} {index}" for axis, index in zip(axes, place, strict=True))
-            found.append(f"{where}: {name} {one[tuple(place)]}, not {other[tuple(place)]}")
+            where = ", ".join(f"{axis} {index}" for axis, index
+                              in zip(axes[len(axes) - one.ndim:], place, strict=True))
+            found.append(f"{where}: " * bool(where)
+                         + f"{name} {one[tuple(place)]}, not {other[tuple(place)]}")
     return found

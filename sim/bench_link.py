@@ -31,6 +31,9 @@ from sc_neurocore.protocol import (
 QUIET_CYC = 300
 """Cycles without a byte after which no answer is on its way any more."""
 
+STUCK_CYC = 10_000
+"""Cycles without a byte in either direction after which it is clear that none will come."""
+
 
 def results(format: LinkFormat, image: bytes) -> list[int]:
     """Payloads of the results: neuron, count, current, predicted, last."""
@@ -122,7 +125,7 @@ class Host:
         self._queue: list[int] = []
         self._offered = False
         self._decoder = Decoder()
-        self._seen = self._quiet = 0
+        self._seen = self._quiet = self._still = 0
         self.answers: list[Frame | None] = []
         self.cycle = 0
         self.fed: list[int] = []
@@ -169,6 +172,8 @@ class Host:
         self.answers += self._decoder.feed(fresh)
         busy = fresh or self._design.sent__valid.value == 1 or self._design.busy.value == 1
         self._quiet = 0 if busy else self._quiet + 1
+        self._still = 0 if fresh or self.fed[-1:] == [cycle] else self._still + 1
+        assert self._still < STUCK_CYC, f"cycle {cycle}: nothing happens any more"
 
 
 @dataclass
@@ -257,6 +262,15 @@ def command(model: Model) -> Frame:
     return Frame(kind, number, some_bytes(size))
 
 
+def edges(model: Model) -> list[tuple[Command, int]]:
+    """Commands of lengths that are just right, and just wrong."""
+    image, longest = model.format.image_bytes, model.format.buffer_bytes - CRC_BYTES
+    sizes = {Command.STATUS: (0, 1), Command.RUN: (0, image - 1, image, image + 1, longest + 1),
+             Command.ECHO: (0, 1, longest, longest + 1, longest + CRC_BYTES + 1),
+             Command.LOAD: (0, 7, 8, 9, 10, 11, 12, longest, longest + 2)}
+    return [(kind, size) for kind, some in sizes.items() for size in some]
+
+
 def damaged(line: list[int]) -> list[int]:
     """A line with a fault."""
     place = random.randrange(1, len(line) - 1)
@@ -279,8 +293,12 @@ def damaged(line: list[int]) -> list[int]:
 def one_by_one(host: Host, model: Model, count: int) -> Iterator[Callable[[], bool]]:
     """Commands at random, half of them damaged, each when the one before is done with."""
     line: list[int] = []
+    directed = edges(model)
     for _ in range(count):
-        if random.random() < 0.9:           # or else the one before once more
+        if directed:
+            kind, size = directed.pop()
+            line = list(encode(Frame(kind, model.following, some_bytes(size))))
+        elif random.random() < 0.9:         # or else the one before once more
             line = list(encode(command(model)))
             line = [FLAG, *(damaged(line) if random.random() < 0.5 else line), FLAG]
         host.feed(line)
@@ -366,13 +384,30 @@ def overfull(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
         model.images.append(image)
 
 
+def impatient(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
+    """Images that are sent again before they are done: they are answered once, and in order."""
+    accelerator = host._accelerator
+    images = [some_bytes(model.format.image_bytes) for _ in range(5)]
+    frames = [encode(Frame(Command.RUN, index, image)) for index, image in enumerate(images)]
+    accelerator.blocked = True
+    for index in (0, 1, 2, 3, 4, 3, 1, 4):
+        host.feed(frames[index])
+    yield lambda: not host._queue
+    accelerator.blocked = False
+    yield host.quiet
+    want = [Frame(Answer.RESULT, index, answer(model.format, image))
+            for index, image in enumerate(images)]
+    assert host.take() == want
+    model.images.extend(images)
+
+
 async def play(design: Any, script: Callable[..., Iterator[Callable[[], bool]]], stall: float,
                delay: int, *parameters: Any) -> tuple[Host, Model]:
     format = LinkFormat(**job()["format"])
     model = Model(format, job()["address_width"] > 0)
     accelerator = Accelerator(design, format, stall, delay)
     host = Host(design, lambda host: script(host, model, *parameters), accelerator, stall)
-    await run_cycles(design, [accelerator, host], lambda: host.done, 3_000_000, linger=50)
+    await run_cycles(design, [accelerator, host], lambda: host.done, 1_000_000, linger=50)
     assert accelerator.images == model.images, "each image once, and no other"
     return host, model
 
@@ -404,3 +439,8 @@ async def images_follow_each_other(design: Any, stall: float, delay: int) -> Non
 @cocotb.test()
 async def what_finds_no_room_is_refused(design: Any) -> None:
     await play(design, overfull, 0.0, 20)
+
+
+@cocotb.test()
+async def what_is_not_done_is_answered_once(design: Any) -> None:
+    await play(design, impatient, 0.0, 300)

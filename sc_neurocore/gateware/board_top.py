@@ -77,11 +77,13 @@ class BoardTop(wiring.Component):
 
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, clock_hz: float,
                  baud: float):
-        self._divisor = baud_divisor(clock_hz, baud)
+        self._network, self._divisor = network, baud_divisor(clock_hz, baud)
         self._accelerator = CountedAccelerator(network, spec)
         members = self._accelerator.signature.members
         self._loads = members["load"].signature.payload_shape if "load" in members else None
-        self._format = LinkFormat.of(network, spec.beats)
+        result = members["results"].signature.payload_shape
+        self._format = LinkFormat.of(network, spec.beats, result["count"].width,
+                                     result["current"].width)
         buffered = 0 if network.encoder == "events" else 2
         self._constants = pack_fields(CONSTANTS, {
             "protocol": VERSION, "version": _version_number(), "shape": shape_hash(network),
@@ -107,7 +109,8 @@ class BoardTop(wiring.Component):
         wiring.connect(m, accelerator.results, link.results)
         if self._loads is not None:
             wiring.connect(m, link.load, accelerator.load)
-        inputs = getattr(accelerator, accelerator._input)
+        inputs = getattr(accelerator, "spikes" if self._network.encoder == "events"
+                         else "intensities")
         m.d.comb += [Value.cast(inputs.payload).eq(link.transfers.payload),
                      inputs.valid.eq(link.transfers.valid), link.transfers.ready.eq(inputs.ready)]
         return m

@@ -79,9 +79,9 @@ class BoardTop(wiring.Component):
                  baud: float):
         self._network, self._divisor = network, baud_divisor(clock_hz, baud)
         self._accelerator = CountedAccelerator(network, spec)
-        members = self._accelerator.signature.members
-        self._loads = members["load"].signature.payload_shape if "load" in members else None
-        result = members["results"].signature.payload_shape
+        self._loads = (self._accelerator.load.payload.shape()
+                       if "load" in self._accelerator.signature.members else None)
+        result = self._accelerator.results.payload.shape()
         self._format = LinkFormat.of(network, spec.beats, result["count"].width,
                                      result["current"].width)
         buffered = 0 if network.encoder == "events" else 2

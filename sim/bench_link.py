@@ -3,6 +3,7 @@
 The accelerator is the bench's: an image's results are sums of its bytes.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,10 @@ from sc_neurocore.protocol import (
 QUIET_CYC = 300
 """Cycles without a byte after which no answer is on its way any more."""
 
+IMAGE_LATENCY = 3
+"""Cycles from the flag that ends an image's frame to its first byte."""
+ANSWER_BYTE_CYC = 11
+"""Cycles of a byte of an answer."""
 STUCK_CYC = 10_000
 """Cycles without a byte in either direction after which it is clear that none will come."""
 
@@ -128,7 +133,8 @@ class Host:
         self._seen = self._quiet = self._still = 0
         self.answers: list[Frame | None] = []
         self.cycle = 0
-        self.fed: list[int] = []
+        self.fed: list[int] = []        # cycles of the bytes
+        self.line: list[int] = []       # that went over the line
         self.done = False
         self._script = script(self)
         self._until: Callable[[], bool] = lambda: True
@@ -162,7 +168,7 @@ class Host:
     def sample(self, cycle: int) -> None:
         self.cycle = cycle
         if self._offered and self._design.received__ready.value == 1:
-            self._queue.pop(0)
+            self.line.append(self._queue.pop(0))
             self._offered = False
             self.fed.append(cycle)
             self._quiet = 0
@@ -431,6 +437,12 @@ async def commands_are_executed_once(design: Any, stall: float) -> None:
 async def images_follow_each_other(design: Any, stall: float, delay: int) -> None:
     host, model = await play(design, in_a_row, stall, delay, 270)
     if not stall and not delay:
+        flag = next(index for index, value in enumerate(host.line) if index and value == FLAG)
+        latency = host._accelerator.sink.cycles[0] - host.fed[flag]
+        assert latency == IMAGE_LATENCY + model.format.transfer_bytes - 1
+        sent = host._sink.cycles
+        gaps = {after - before for before, after in itertools.pairwise(sent)}
+        assert max(gap for gap in gaps if gap < 50) == ANSWER_BYTE_CYC
         # The line never waits: a frame comes in while the image before it is under way.
         size = model.format.image_bytes
         assert (host.fed[-1] - host.fed[0]) / 270 < 1.3 * 8 * (size + 8)

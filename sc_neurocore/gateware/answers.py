@@ -1,7 +1,7 @@
 """Answers to a host: the results of the last images, and what else there is to be said."""
 
 from amaranth import *
-from amaranth.lib import enum, memory, stream, wiring
+from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -90,10 +90,7 @@ class Answers(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        error = Signal()
-        status = Signal()
-        echo = Signal()
-        loaded = Signal()
+        pending = Signal(data.StructLayout({"error": 1, "status": 1, "echo": 1, "loaded": 1}))
         fault = Signal(Fault)
         refused = Signal(8)
         asked = Signal(8)
@@ -112,23 +109,7 @@ class Answers(wiring.Component):
             with m.State("CHOOSE"):
                 m.d.sync += [numbered.eq(0), last.eq(0), neuron.eq(0), place.eq(0)]
                 m.next = "OFFER"
-                with m.If(error):
-                    m.d.sync += [kind.eq(Kind.ERROR), byte.eq(Answer.ERROR), number.eq(refused),
-                                 error.eq(0)]
-                with m.Elif(status):
-                    m.d.sync += [kind.eq(Kind.STATUS), byte.eq(Answer.STATUS), number.eq(asked),
-                                 status.eq(0)]
-                with m.Elif(echo):
-                    m.d.sync += [kind.eq(Kind.ECHO), byte.eq(Answer.ECHO), number.eq(asked),
-                                 echo.eq(0)]
-                with m.Elif(loaded):
-                    m.d.sync += [kind.eq(Kind.LOADED), byte.eq(Answer.LOADED),
-                                 number.eq(self.answered - 1), loaded.eq(0)]
-                with m.Elif(self.answered != self.done):
-                    m.d.sync += [kind.eq(Kind.RESULT), byte.eq(Answer.RESULT),
-                                 number.eq(self.answered), self.answered.eq(self.answered + 1)]
-                with m.Else():
-                    m.next = "CHOOSE"
+                self._choose(m, pending, refused, asked, kind, number, byte)
             with m.State("OFFER"):
                 m.d.comb += self.frame.valid.eq(1)
                 with m.If(self.frame.ready):
@@ -145,20 +126,43 @@ class Answers(wiring.Component):
                 with m.Else():
                     self._content(m, kind, fault, word, neuron, place, byte, last)
 
-        # What is to be said, after the FSM: to be told of it is stronger than to have said it.
+        # After the FSM, as to be told something is stronger than to have said it.
         with m.If(self.tell_error):
-            m.d.sync += [error.eq(1), fault.eq(self.fault), refused.eq(self.number)]
+            m.d.sync += [pending.error.eq(1), fault.eq(self.fault), refused.eq(self.number)]
         with m.If(self.tell_status | self.tell_echo):
             m.d.sync += asked.eq(self.number)
-        for tell, pending in ((self.tell_status, status), (self.tell_echo, echo),
-                              (self.tell_loaded | self.loaded, loaded)):
-            with m.If(tell):
-                m.d.sync += pending.eq(1)
+        with m.If(self.tell_status):
+            m.d.sync += pending.status.eq(1)
+        with m.If(self.tell_echo):
+            m.d.sync += pending.echo.eq(1)
+        with m.If(self.tell_loaded | self.loaded):
+            m.d.sync += pending.loaded.eq(1)
         with m.If(self.loaded):
             m.d.sync += self.answered.eq(self.answered + 1)
         with m.If(self.again):
             m.d.sync += self.answered.eq(self.number)
         return m
+
+    def _choose(self, m: Module, pending: data.View, refused: Value, asked: Value, kind: Value,
+                number: Value, byte: Value):
+        """Begin the next answer, if there is one."""
+        with m.If(pending.error):
+            m.d.sync += [kind.eq(Kind.ERROR), byte.eq(Answer.ERROR), number.eq(refused),
+                         pending.error.eq(0)]
+        with m.Elif(pending.status):
+            m.d.sync += [kind.eq(Kind.STATUS), byte.eq(Answer.STATUS), number.eq(asked),
+                         pending.status.eq(0)]
+        with m.Elif(pending.echo):
+            m.d.sync += [kind.eq(Kind.ECHO), byte.eq(Answer.ECHO), number.eq(asked),
+                         pending.echo.eq(0)]
+        with m.Elif(pending.loaded):
+            m.d.sync += [kind.eq(Kind.LOADED), byte.eq(Answer.LOADED), number.eq(self.answered - 1),
+                         pending.loaded.eq(0)]
+        with m.Elif(self.answered != self.done):
+            m.d.sync += [kind.eq(Kind.RESULT), byte.eq(Answer.RESULT),
+                         number.eq(self.answered), self.answered.eq(self.answered + 1)]
+        with m.Else():
+            m.next = "CHOOSE"
 
     def _results(self, m: Module, number: Value, neuron: Value) -> Value:
         """Write results down, and read the word of a neuron of an image."""

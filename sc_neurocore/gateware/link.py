@@ -29,9 +29,9 @@ class Link(wiring.Component):
     The accelerator takes images from there, so the next one may come in meanwhile. Results wait in
     a memory for their turn on the line, and are sent again if the host sends the command again.
 
-    Throughput: a byte of a command in 8 cycles, a byte of an answer in 12, or as the line is. A
+    Throughput: a byte of a command in 8 cycles, a byte of an answer in 11, or as the line is. A
     byte of an image goes to the accelerator in a cycle, a result is taken in one, a word to load
-    is sent in two. Latency: an image's first byte leaves the buffer 4 cycles after the flag that
+    is sent in two. Latency: an image's first byte leaves the buffer 3 cycles after the flag that
     ends its frame.
 
     Parameters

@@ -7,7 +7,7 @@ and the error of LUT equivalents, flip-flops and block RAMs.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def main(family: str, only_held_out: bool, output: Path) -> None:
     for case in cases:
         if only_held_out and family in case.fitted:
             continue
-        network, spec = case.network(), case.spec()
+        network, spec = case.network(), replace(case.spec(), family=family)
         mapped = map_verilog(verilog.generate(network, spec), verilog.TOP, family).area
         lines.append(row(case, family, estimate(network, spec, family), mapped))
         click.echo(lines[-1])

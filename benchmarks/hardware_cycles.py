@@ -70,8 +70,9 @@ def _fired(layer: IntegerLayer, received: BoolArray) -> BoolArray:
 
 
 def work(network: IntegerNetwork, spec: AcceleratorSpec, spikes: list[BoolArray]) -> IntegerArray:
-    """Events times folds of each layer in each timestep, (layers, batch, timesteps)."""
-    return np.array([events.sum(axis=2) * spec.folds(network, index)
+    """Events times folds of each layer in each timestep, (layers, batch, timesteps); by the rows of
+    weights that the layer reads in a cycle."""
+    return np.array([events.sum(axis=2) * spec.folds(network, index) / spec.ports[index]
                      for index, events in enumerate(spikes[:-1])])
 
 

@@ -25,7 +25,7 @@ Point = tuple[IntegerNetwork, AcceleratorSpec]
 def _point(shape: Sequence[int], lanes: int = 16, width: int = 4, timesteps: int = 8) -> Point:
     hidden = tuple(min(lanes, neurons) for neurons in shape[1:-1])
     return (random_network(shape, width, timesteps),
-            AcceleratorSpec((*hidden, 10), beats=16, encoder_lanes=16))
+            AcceleratorSpec((*hidden, 10), beats=16, encoder_lanes=16, family="ecp5"))
 
 
 @dataclass(frozen=True)

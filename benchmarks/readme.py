@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-NAMES = ("fashion_mlp", "fashion_cnn", "mnist_mlp", "qcfs", "speed")
+NAMES = ("fashion_mlp", "fashion_cnn", "mnist_mlp", "qcfs", "speed", "hardware")
 """The tables, in the README's order."""
 
 FOLDER = Path("build/benchmarks/tables")

@@ -26,55 +26,79 @@
 module reference(intensities__valid, results__ready, clk, rst, intensities__ready, results__payload, results__valid, intensities__payload);
   input clk;
   wire clk;
+  wire [7:0] collected__payload;
+  wire [8:0] \collected__payload$29 ;
+  wire [3:0] \collected__payload$29.base ;
+  wire \collected__payload$29.last ;
+  wire [3:0] \collected__payload$29.spikes ;
+  wire [5:0] \collected__payload.address ;
+  wire \collected__payload.last ;
+  wire \collected__payload.spike ;
+  wire collected__ready;
+  wire \collected__ready$32 ;
+  wire collected__valid;
+  wire \collected__valid$33 ;
   wire [7:0] events__payload;
-  wire [7:0] \events__payload$18 ;
-  wire [5:0] \events__payload$18.address ;
-  wire \events__payload$18.last ;
-  wire \events__payload$18.spike ;
-  wire [5:0] \events__payload$29 ;
-  wire [3:0] \events__payload$29.address ;
-  wire \events__payload$29.last ;
-  wire \events__payload$29.spike ;
-  wire [5:0] \events__payload$30 ;
-  wire [3:0] \events__payload$30.address ;
-  wire \events__payload$30.last ;
-  wire \events__payload$30.spike ;
+  wire [7:0] \events__payload$23 ;
+  wire [5:0] \events__payload$23.address ;
+  wire \events__payload$23.last ;
+  wire \events__payload$23.spike ;
+  wire [5:0] \events__payload$41 ;
+  wire [3:0] \events__payload$41.address ;
+  wire \events__payload$41.last ;
+  wire \events__payload$41.spike ;
+  wire [5:0] \events__payload$42 ;
+  wire [3:0] \events__payload$42.address ;
+  wire \events__payload$42.last ;
+  wire \events__payload$42.spike ;
   wire [5:0] \events__payload.address ;
   wire \events__payload.last ;
   wire \events__payload.spike ;
   wire events__ready;
-  wire \events__ready$20 ;
-  wire \events__ready$31 ;
-  wire \events__ready$32 ;
+  wire \events__ready$26 ;
+  wire \events__ready$43 ;
+  wire \events__ready$44 ;
   wire events__valid;
-  wire \events__valid$22 ;
-  wire \events__valid$33 ;
-  wire \events__valid$34 ;
+  wire \events__valid$27 ;
+  wire \events__valid$45 ;
+  wire \events__valid$46 ;
   input [31:0] intensities__payload;
   wire [31:0] intensities__payload;
   wire [31:0] \intensities__payload$8 ;
-  wire [7:0] \intensities__payload$8[0] ;
-  wire [7:0] \intensities__payload$8[1] ;
-  wire [7:0] \intensities__payload$8[2] ;
-  wire [7:0] \intensities__payload$8[3] ;
-  wire [7:0] \intensities__payload[0] ;
-  wire [7:0] \intensities__payload[1] ;
-  wire [7:0] \intensities__payload[2] ;
-  wire [7:0] \intensities__payload[3] ;
+  wire [7:0] \intensities__payload$8<0> ;
+  wire [7:0] \intensities__payload$8<1> ;
+  wire [7:0] \intensities__payload$8<2> ;
+  wire [7:0] \intensities__payload$8<3> ;
+  wire [7:0] \intensities__payload<0> ;
+  wire [7:0] \intensities__payload<1> ;
+  wire [7:0] \intensities__payload<2> ;
+  wire [7:0] \intensities__payload<3> ;
   output intensities__ready;
   wire intensities__ready;
   wire \intensities__ready$9 ;
   input intensities__valid;
   wire intensities__valid;
   wire \intensities__valid$10 ;
+  wire [7:0] replayed__payload;
+  wire [8:0] \replayed__payload$36 ;
+  wire [3:0] \replayed__payload$36.base ;
+  wire \replayed__payload$36.last ;
+  wire [3:0] \replayed__payload$36.spikes ;
+  wire [5:0] \replayed__payload.address ;
+  wire \replayed__payload.last ;
+  wire \replayed__payload.spike ;
+  wire replayed__ready;
+  wire \replayed__ready$37 ;
+  wire replayed__valid;
+  wire \replayed__valid$40 ;
   output [22:0] results__payload;
   wire [22:0] results__payload;
-  wire [22:0] \results__payload$41 ;
-  wire [3:0] \results__payload$41.count ;
-  wire [9:0] \results__payload$41.current ;
-  wire \results__payload$41.last ;
-  wire [3:0] \results__payload$41.neuron ;
-  wire [3:0] \results__payload$41.predicted ;
+  wire [22:0] \results__payload$53 ;
+  wire [3:0] \results__payload$53.count ;
+  wire [9:0] \results__payload$53.current ;
+  wire \results__payload$53.last ;
+  wire [3:0] \results__payload$53.neuron ;
+  wire [3:0] \results__payload$53.predicted ;
   wire [3:0] \results__payload.count ;
   wire [9:0] \results__payload.current ;
   wire \results__payload.last ;
@@ -82,10 +106,10 @@ module reference(intensities__valid, results__ready, clk, rst, intensities__read
   wire [3:0] \results__payload.predicted ;
   input results__ready;
   wire results__ready;
-  wire \results__ready$42 ;
+  wire \results__ready$54 ;
   output results__valid;
   wire results__valid;
-  wire \results__valid$43 ;
+  wire \results__valid$55 ;
   input rst;
   wire rst;
   wire [22:0] words__payload;
@@ -93,51 +117,51 @@ module reference(intensities__valid, results__ready, clk, rst, intensities__read
   wire [5:0] \words__payload$12.base ;
   wire \words__payload$12.last ;
   wire [15:0] \words__payload$12.spikes ;
-  wire [8:0] \words__payload$23 ;
-  wire [3:0] \words__payload$23.base ;
-  wire \words__payload$23.last ;
-  wire [3:0] \words__payload$23.spikes ;
-  wire [8:0] \words__payload$24 ;
-  wire [3:0] \words__payload$24.base ;
-  wire \words__payload$24.last ;
-  wire [3:0] \words__payload$24.spikes ;
-  wire [57:0] \words__payload$35 ;
-  wire \words__payload$35.final ;
-  wire \words__payload$35.first ;
+  wire [8:0] \words__payload$30 ;
+  wire [3:0] \words__payload$30.base ;
+  wire \words__payload$30.last ;
+  wire [3:0] \words__payload$30.spikes ;
+  wire [8:0] \words__payload$35 ;
+  wire [3:0] \words__payload$35.base ;
   wire \words__payload$35.last ;
-  wire [49:0] \words__payload$35.potentials ;
-  wire [9:0] \words__payload$35.potentials[0] ;
-  wire [9:0] \words__payload$35.potentials[1] ;
-  wire [9:0] \words__payload$35.potentials[2] ;
-  wire [9:0] \words__payload$35.potentials[3] ;
-  wire [9:0] \words__payload$35.potentials[4] ;
-  wire [4:0] \words__payload$35.spikes ;
-  wire [57:0] \words__payload$36 ;
-  wire \words__payload$36.final ;
-  wire \words__payload$36.first ;
-  wire \words__payload$36.last ;
-  wire [49:0] \words__payload$36.potentials ;
-  wire [9:0] \words__payload$36.potentials[0] ;
-  wire [9:0] \words__payload$36.potentials[1] ;
-  wire [9:0] \words__payload$36.potentials[2] ;
-  wire [9:0] \words__payload$36.potentials[3] ;
-  wire [9:0] \words__payload$36.potentials[4] ;
-  wire [4:0] \words__payload$36.spikes ;
+  wire [3:0] \words__payload$35.spikes ;
+  wire [57:0] \words__payload$47 ;
+  wire \words__payload$47.final ;
+  wire \words__payload$47.first ;
+  wire \words__payload$47.last ;
+  wire [49:0] \words__payload$47.potentials ;
+  wire [9:0] \words__payload$47.potentials<0> ;
+  wire [9:0] \words__payload$47.potentials<1> ;
+  wire [9:0] \words__payload$47.potentials<2> ;
+  wire [9:0] \words__payload$47.potentials<3> ;
+  wire [9:0] \words__payload$47.potentials<4> ;
+  wire [4:0] \words__payload$47.spikes ;
+  wire [57:0] \words__payload$48 ;
+  wire \words__payload$48.final ;
+  wire \words__payload$48.first ;
+  wire \words__payload$48.last ;
+  wire [49:0] \words__payload$48.potentials ;
+  wire [9:0] \words__payload$48.potentials<0> ;
+  wire [9:0] \words__payload$48.potentials<1> ;
+  wire [9:0] \words__payload$48.potentials<2> ;
+  wire [9:0] \words__payload$48.potentials<3> ;
+  wire [9:0] \words__payload$48.potentials<4> ;
+  wire [4:0] \words__payload$48.spikes ;
   wire [5:0] \words__payload.base ;
   wire \words__payload.last ;
   wire [15:0] \words__payload.spikes ;
   wire words__ready;
   wire \words__ready$14 ;
-  wire \words__ready$25 ;
-  wire \words__ready$26 ;
-  wire \words__ready$37 ;
+  wire \words__ready$31 ;
   wire \words__ready$38 ;
+  wire \words__ready$49 ;
+  wire \words__ready$50 ;
   wire words__valid;
   wire \words__valid$16 ;
-  wire \words__valid$27 ;
-  wire \words__valid$28 ;
+  wire \words__valid$34 ;
   wire \words__valid$39 ;
-  wire \words__valid$40 ;
+  wire \words__valid$51 ;
+  wire \words__valid$52 ;
   \reference.encoder  encoder (
     .clk(clk),
     .intensities__payload(intensities__payload),
@@ -150,23 +174,23 @@ module reference(intensities__valid, results__ready, clk, rst, intensities__read
   );
   \reference.layer_0  layer_0 (
     .clk(clk),
-    .events__payload(events__payload),
-    .events__ready(events__ready),
-    .events__valid(events__valid),
+    .events__payload(\events__payload$23 ),
+    .events__ready(replayed__ready),
+    .events__valid(\events__valid$27 ),
     .rst(rst),
-    .words__payload(\words__payload$23 ),
-    .words__ready(\words__ready$25 ),
-    .words__valid(\words__valid$27 )
+    .words__payload(\collected__payload$29 ),
+    .words__ready(\words__ready$31 ),
+    .words__valid(\collected__valid$33 )
   );
   \reference.layer_1  layer_1 (
     .clk(clk),
-    .events__payload(\events__payload$29 ),
-    .events__ready(\events__ready$31 ),
-    .events__valid(\events__valid$33 ),
+    .events__payload(\events__payload$41 ),
+    .events__ready(\events__ready$43 ),
+    .events__valid(\events__valid$45 ),
     .rst(rst),
-    .words__payload(\words__payload$35 ),
-    .words__ready(\words__ready$37 ),
-    .words__valid(\words__valid$39 )
+    .words__payload(\words__payload$47 ),
+    .words__ready(\words__ready$49 ),
+    .words__valid(\words__valid$51 )
   );
   \reference.readout  readout (
     .clk(clk),
@@ -174,15 +198,35 @@ module reference(intensities__valid, results__ready, clk, rst, intensities__read
     .results__ready(results__ready),
     .results__valid(results__valid),
     .rst(rst),
-    .words__payload(\words__payload$35 ),
-    .words__ready(\words__ready$37 ),
-    .words__valid(\words__valid$39 )
+    .words__payload(\words__payload$47 ),
+    .words__ready(\words__ready$49 ),
+    .words__valid(\words__valid$51 )
+  );
+  \reference.replay_0  replay_0 (
+    .clk(clk),
+    .collected__payload(collected__payload),
+    .collected__ready(events__ready),
+    .collected__valid(collected__valid),
+    .replayed__payload(\events__payload$23 ),
+    .replayed__ready(replayed__ready),
+    .replayed__valid(\events__valid$27 ),
+    .rst(rst)
+  );
+  \reference.replay_1  replay_1 (
+    .clk(clk),
+    .collected__payload(\collected__payload$29 ),
+    .collected__ready(\words__ready$31 ),
+    .collected__valid(\collected__valid$33 ),
+    .replayed__payload(\words__payload$35 ),
+    .replayed__ready(\replayed__ready$37 ),
+    .replayed__valid(\words__valid$39 ),
+    .rst(rst)
   );
   \reference.serializer_0  serializer_0 (
     .clk(clk),
-    .events__payload(events__payload),
+    .events__payload(collected__payload),
     .events__ready(events__ready),
-    .loaded(events__valid),
+    .loaded(collected__valid),
     .rst(rst),
     .words__payload(words__payload),
     .words__ready(words__ready),
@@ -190,13 +234,13 @@ module reference(intensities__valid, results__ready, clk, rst, intensities__read
   );
   \reference.serializer_1  serializer_1 (
     .clk(clk),
-    .events__payload(\events__payload$29 ),
-    .events__ready(\events__ready$31 ),
-    .loaded(\events__valid$33 ),
+    .events__payload(\events__payload$41 ),
+    .events__ready(\events__ready$43 ),
+    .loaded(\events__valid$45 ),
     .rst(rst),
-    .words__payload(\words__payload$23 ),
-    .words__ready(\words__ready$25 ),
-    .words__valid(\words__valid$27 )
+    .words__payload(\words__payload$35 ),
+    .words__ready(\replayed__ready$37 ),
+    .words__valid(\words__valid$39 )
   );
   assign \intensities__payload$8  = intensities__payload;
   assign \intensities__ready$9  = intensities__ready;
@@ -204,83 +248,101 @@ module reference(intensities__valid, results__ready, clk, rst, intensities__read
   assign \words__payload$12  = words__payload;
   assign \words__ready$14  = words__ready;
   assign \words__valid$16  = words__valid;
-  assign \events__payload$18  = events__payload;
-  assign \events__ready$20  = events__ready;
-  assign \events__valid$22  = events__valid;
-  assign \words__payload$24  = \words__payload$23 ;
-  assign \words__ready$26  = \words__ready$25 ;
-  assign \words__valid$28  = \words__valid$27 ;
-  assign \events__payload$30  = \events__payload$29 ;
-  assign \events__ready$32  = \events__ready$31 ;
-  assign \events__valid$34  = \events__valid$33 ;
-  assign \words__payload$36  = \words__payload$35 ;
-  assign \words__ready$38  = \words__ready$37 ;
-  assign \words__valid$40  = \words__valid$39 ;
-  assign \results__payload$41  = results__payload;
-  assign \results__ready$42  = results__ready;
-  assign \results__valid$43  = results__valid;
-  assign \intensities__payload[0]  = intensities__payload[7:0];
-  assign \intensities__payload[1]  = intensities__payload[15:8];
-  assign \intensities__payload[2]  = intensities__payload[23:16];
-  assign \intensities__payload[3]  = intensities__payload[31:24];
+  assign events__payload = collected__payload;
+  assign collected__ready = events__ready;
+  assign events__valid = collected__valid;
+  assign replayed__payload = \events__payload$23 ;
+  assign \events__ready$26  = replayed__ready;
+  assign replayed__valid = \events__valid$27 ;
+  assign \words__payload$30  = \collected__payload$29 ;
+  assign \collected__ready$32  = \words__ready$31 ;
+  assign \words__valid$34  = \collected__valid$33 ;
+  assign \replayed__payload$36  = \words__payload$35 ;
+  assign \words__ready$38  = \replayed__ready$37 ;
+  assign \replayed__valid$40  = \words__valid$39 ;
+  assign \events__payload$42  = \events__payload$41 ;
+  assign \events__ready$44  = \events__ready$43 ;
+  assign \events__valid$46  = \events__valid$45 ;
+  assign \words__payload$48  = \words__payload$47 ;
+  assign \words__ready$50  = \words__ready$49 ;
+  assign \words__valid$52  = \words__valid$51 ;
+  assign \results__payload$53  = results__payload;
+  assign \results__ready$54  = results__ready;
+  assign \results__valid$55  = results__valid;
+  assign \intensities__payload<0>  = intensities__payload[7:0];
+  assign \intensities__payload<1>  = intensities__payload[15:8];
+  assign \intensities__payload<2>  = intensities__payload[23:16];
+  assign \intensities__payload<3>  = intensities__payload[31:24];
   assign \results__payload.neuron  = results__payload[3:0];
   assign \results__payload.count  = results__payload[7:4];
   assign \results__payload.current  = results__payload[17:8];
   assign \results__payload.predicted  = results__payload[21:18];
   assign \results__payload.last  = results__payload[22];
-  assign \intensities__payload$8[0]  = intensities__payload[7:0];
-  assign \intensities__payload$8[1]  = intensities__payload[15:8];
-  assign \intensities__payload$8[2]  = intensities__payload[23:16];
-  assign \intensities__payload$8[3]  = intensities__payload[31:24];
+  assign \intensities__payload$8<0>  = intensities__payload[7:0];
+  assign \intensities__payload$8<1>  = intensities__payload[15:8];
+  assign \intensities__payload$8<2>  = intensities__payload[23:16];
+  assign \intensities__payload$8<3>  = intensities__payload[31:24];
   assign \words__payload.spikes  = words__payload[15:0];
   assign \words__payload.last  = words__payload[16];
   assign \words__payload.base  = words__payload[22:17];
   assign \words__payload$12.spikes  = words__payload[15:0];
   assign \words__payload$12.last  = words__payload[16];
   assign \words__payload$12.base  = words__payload[22:17];
-  assign \events__payload.address  = events__payload[5:0];
-  assign \events__payload.spike  = events__payload[6];
-  assign \events__payload.last  = events__payload[7];
-  assign \events__payload$18.address  = events__payload[5:0];
-  assign \events__payload$18.spike  = events__payload[6];
-  assign \events__payload$18.last  = events__payload[7];
-  assign \words__payload$23.spikes  = \words__payload$23 [3:0];
-  assign \words__payload$23.last  = \words__payload$23 [4];
-  assign \words__payload$23.base  = \words__payload$23 [8:5];
-  assign \words__payload$24.spikes  = \words__payload$23 [3:0];
-  assign \words__payload$24.last  = \words__payload$23 [4];
-  assign \words__payload$24.base  = \words__payload$23 [8:5];
-  assign \events__payload$29.address  = \events__payload$29 [3:0];
-  assign \events__payload$29.spike  = \events__payload$29 [4];
-  assign \events__payload$29.last  = \events__payload$29 [5];
-  assign \events__payload$30.address  = \events__payload$29 [3:0];
-  assign \events__payload$30.spike  = \events__payload$29 [4];
-  assign \events__payload$30.last  = \events__payload$29 [5];
-  assign \words__payload$35.spikes  = \words__payload$35 [4:0];
-  assign \words__payload$35.last  = \words__payload$35 [5];
-  assign \words__payload$35.first  = \words__payload$35 [6];
-  assign \words__payload$35.final  = \words__payload$35 [7];
-  assign \words__payload$35.potentials  = \words__payload$35 [57:8];
-  assign \words__payload$35.potentials[0]  = \words__payload$35 [17:8];
-  assign \words__payload$35.potentials[1]  = \words__payload$35 [27:18];
-  assign \words__payload$35.potentials[2]  = \words__payload$35 [37:28];
-  assign \words__payload$35.potentials[3]  = \words__payload$35 [47:38];
-  assign \words__payload$35.potentials[4]  = \words__payload$35 [57:48];
-  assign \words__payload$36.spikes  = \words__payload$35 [4:0];
-  assign \words__payload$36.last  = \words__payload$35 [5];
-  assign \words__payload$36.first  = \words__payload$35 [6];
-  assign \words__payload$36.final  = \words__payload$35 [7];
-  assign \words__payload$36.potentials  = \words__payload$35 [57:8];
-  assign \words__payload$36.potentials[0]  = \words__payload$35 [17:8];
-  assign \words__payload$36.potentials[1]  = \words__payload$35 [27:18];
-  assign \words__payload$36.potentials[2]  = \words__payload$35 [37:28];
-  assign \words__payload$36.potentials[3]  = \words__payload$35 [47:38];
-  assign \words__payload$36.potentials[4]  = \words__payload$35 [57:48];
-  assign \results__payload$41.neuron  = results__payload[3:0];
-  assign \results__payload$41.count  = results__payload[7:4];
-  assign \results__payload$41.current  = results__payload[17:8];
-  assign \results__payload$41.predicted  = results__payload[21:18];
-  assign \results__payload$41.last  = results__payload[22];
+  assign \collected__payload.address  = collected__payload[5:0];
+  assign \collected__payload.spike  = collected__payload[6];
+  assign \collected__payload.last  = collected__payload[7];
+  assign \events__payload.address  = collected__payload[5:0];
+  assign \events__payload.spike  = collected__payload[6];
+  assign \events__payload.last  = collected__payload[7];
+  assign \events__payload$23.address  = \events__payload$23 [5:0];
+  assign \events__payload$23.spike  = \events__payload$23 [6];
+  assign \events__payload$23.last  = \events__payload$23 [7];
+  assign \replayed__payload.address  = \events__payload$23 [5:0];
+  assign \replayed__payload.spike  = \events__payload$23 [6];
+  assign \replayed__payload.last  = \events__payload$23 [7];
+  assign \collected__payload$29.spikes  = \collected__payload$29 [3:0];
+  assign \collected__payload$29.last  = \collected__payload$29 [4];
+  assign \collected__payload$29.base  = \collected__payload$29 [8:5];
+  assign \words__payload$30.spikes  = \collected__payload$29 [3:0];
+  assign \words__payload$30.last  = \collected__payload$29 [4];
+  assign \words__payload$30.base  = \collected__payload$29 [8:5];
+  assign \words__payload$35.spikes  = \words__payload$35 [3:0];
+  assign \words__payload$35.last  = \words__payload$35 [4];
+  assign \words__payload$35.base  = \words__payload$35 [8:5];
+  assign \replayed__payload$36.spikes  = \words__payload$35 [3:0];
+  assign \replayed__payload$36.last  = \words__payload$35 [4];
+  assign \replayed__payload$36.base  = \words__payload$35 [8:5];
+  assign \events__payload$41.address  = \events__payload$41 [3:0];
+  assign \events__payload$41.spike  = \events__payload$41 [4];
+  assign \events__payload$41.last  = \events__payload$41 [5];
+  assign \events__payload$42.address  = \events__payload$41 [3:0];
+  assign \events__payload$42.spike  = \events__payload$41 [4];
+  assign \events__payload$42.last  = \events__payload$41 [5];
+  assign \words__payload$47.spikes  = \words__payload$47 [4:0];
+  assign \words__payload$47.last  = \words__payload$47 [5];
+  assign \words__payload$47.first  = \words__payload$47 [6];
+  assign \words__payload$47.final  = \words__payload$47 [7];
+  assign \words__payload$47.potentials  = \words__payload$47 [57:8];
+  assign \words__payload$47.potentials<0>  = \words__payload$47 [17:8];
+  assign \words__payload$47.potentials<1>  = \words__payload$47 [27:18];
+  assign \words__payload$47.potentials<2>  = \words__payload$47 [37:28];
+  assign \words__payload$47.potentials<3>  = \words__payload$47 [47:38];
+  assign \words__payload$47.potentials<4>  = \words__payload$47 [57:48];
+  assign \words__payload$48.spikes  = \words__payload$47 [4:0];
+  assign \words__payload$48.last  = \words__payload$47 [5];
+  assign \words__payload$48.first  = \words__payload$47 [6];
+  assign \words__payload$48.final  = \words__payload$47 [7];
+  assign \words__payload$48.potentials  = \words__payload$47 [57:8];
+  assign \words__payload$48.potentials<0>  = \words__payload$47 [17:8];
+  assign \words__payload$48.potentials<1>  = \words__payload$47 [27:18];
+  assign \words__payload$48.potentials<2>  = \words__payload$47 [37:28];
+  assign \words__payload$48.potentials<3>  = \words__payload$47 [47:38];
+  assign \words__payload$48.potentials<4>  = \words__payload$47 [57:48];
+  assign \results__payload$53.neuron  = results__payload[3:0];
+  assign \results__payload$53.count  = results__payload[7:4];
+  assign \results__payload$53.current  = results__payload[17:8];
+  assign \results__payload$53.predicted  = results__payload[21:18];
+  assign \results__payload$53.last  = results__payload[22];
 endmodule
 
 module \reference.encoder (intensities__valid, clk, rst, intensities__ready, words__payload, words__ready, words__valid, intensities__payload);
@@ -348,22 +410,22 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   wire \$9 ;
   wire [2:0] \$signature__addr ;
   wire [127:0] \$signature__data ;
-  wire [7:0] \$signature__data[0] ;
-  wire [7:0] \$signature__data[10] ;
-  wire [7:0] \$signature__data[11] ;
-  wire [7:0] \$signature__data[12] ;
-  wire [7:0] \$signature__data[13] ;
-  wire [7:0] \$signature__data[14] ;
-  wire [7:0] \$signature__data[15] ;
-  wire [7:0] \$signature__data[1] ;
-  wire [7:0] \$signature__data[2] ;
-  wire [7:0] \$signature__data[3] ;
-  wire [7:0] \$signature__data[4] ;
-  wire [7:0] \$signature__data[5] ;
-  wire [7:0] \$signature__data[6] ;
-  wire [7:0] \$signature__data[7] ;
-  wire [7:0] \$signature__data[8] ;
-  wire [7:0] \$signature__data[9] ;
+  wire [7:0] \$signature__data<0> ;
+  wire [7:0] \$signature__data<10> ;
+  wire [7:0] \$signature__data<11> ;
+  wire [7:0] \$signature__data<12> ;
+  wire [7:0] \$signature__data<13> ;
+  wire [7:0] \$signature__data<14> ;
+  wire [7:0] \$signature__data<15> ;
+  wire [7:0] \$signature__data<1> ;
+  wire [7:0] \$signature__data<2> ;
+  wire [7:0] \$signature__data<3> ;
+  wire [7:0] \$signature__data<4> ;
+  wire [7:0] \$signature__data<5> ;
+  wire [7:0] \$signature__data<6> ;
+  wire [7:0] \$signature__data<7> ;
+  wire [7:0] \$signature__data<8> ;
+  wire [7:0] \$signature__data<9> ;
   wire can_drain;
   wire can_fill;
   input clk;
@@ -377,50 +439,50 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   wire drain;
   wire drained;
   wire [127:0] draws;
-  wire [7:0] \draws[0] ;
-  wire [7:0] \draws[10] ;
-  wire [7:0] \draws[11] ;
-  wire [7:0] \draws[12] ;
-  wire [7:0] \draws[13] ;
-  wire [7:0] \draws[14] ;
-  wire [7:0] \draws[15] ;
-  wire [7:0] \draws[1] ;
-  wire [7:0] \draws[2] ;
-  wire [7:0] \draws[3] ;
-  wire [7:0] \draws[4] ;
-  wire [7:0] \draws[5] ;
-  wire [7:0] \draws[6] ;
-  wire [7:0] \draws[7] ;
-  wire [7:0] \draws[8] ;
-  wire [7:0] \draws[9] ;
+  wire [7:0] \draws<0> ;
+  wire [7:0] \draws<10> ;
+  wire [7:0] \draws<11> ;
+  wire [7:0] \draws<12> ;
+  wire [7:0] \draws<13> ;
+  wire [7:0] \draws<14> ;
+  wire [7:0] \draws<15> ;
+  wire [7:0] \draws<1> ;
+  wire [7:0] \draws<2> ;
+  wire [7:0] \draws<3> ;
+  wire [7:0] \draws<4> ;
+  wire [7:0] \draws<5> ;
+  wire [7:0] \draws<6> ;
+  wire [7:0] \draws<7> ;
+  wire [7:0] \draws<8> ;
+  wire [7:0] \draws<9> ;
   wire drop;
   wire enable;
   wire ends;
   wire fill;
   reg filled;
   reg [127:0] intensities = 128'h00000000000000000000000000000000;
-  wire [7:0] \intensities[0] ;
-  wire [7:0] \intensities[10] ;
-  wire [7:0] \intensities[11] ;
-  wire [7:0] \intensities[12] ;
-  wire [7:0] \intensities[13] ;
-  wire [7:0] \intensities[14] ;
-  wire [7:0] \intensities[15] ;
-  wire [7:0] \intensities[1] ;
-  wire [7:0] \intensities[2] ;
-  wire [7:0] \intensities[3] ;
-  wire [7:0] \intensities[4] ;
-  wire [7:0] \intensities[5] ;
-  wire [7:0] \intensities[6] ;
-  wire [7:0] \intensities[7] ;
-  wire [7:0] \intensities[8] ;
-  wire [7:0] \intensities[9] ;
+  wire [7:0] \intensities<0> ;
+  wire [7:0] \intensities<10> ;
+  wire [7:0] \intensities<11> ;
+  wire [7:0] \intensities<12> ;
+  wire [7:0] \intensities<13> ;
+  wire [7:0] \intensities<14> ;
+  wire [7:0] \intensities<15> ;
+  wire [7:0] \intensities<1> ;
+  wire [7:0] \intensities<2> ;
+  wire [7:0] \intensities<3> ;
+  wire [7:0] \intensities<4> ;
+  wire [7:0] \intensities<5> ;
+  wire [7:0] \intensities<6> ;
+  wire [7:0] \intensities<7> ;
+  wire [7:0] \intensities<8> ;
+  wire [7:0] \intensities<9> ;
   input [31:0] intensities__payload;
   wire [31:0] intensities__payload;
-  wire [7:0] \intensities__payload[0] ;
-  wire [7:0] \intensities__payload[1] ;
-  wire [7:0] \intensities__payload[2] ;
-  wire [7:0] \intensities__payload[3] ;
+  wire [7:0] \intensities__payload<0> ;
+  wire [7:0] \intensities__payload<1> ;
+  wire [7:0] \intensities__payload<2> ;
+  wire [7:0] \intensities__payload<3> ;
   output intensities__ready;
   wire intensities__ready;
   input intensities__valid;
@@ -467,22 +529,22 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   wire \words__valid$5 ;
   wire [2:0] write__addr;
   wire [127:0] write__data;
-  wire [7:0] \write__data[0] ;
-  wire [7:0] \write__data[10] ;
-  wire [7:0] \write__data[11] ;
-  wire [7:0] \write__data[12] ;
-  wire [7:0] \write__data[13] ;
-  wire [7:0] \write__data[14] ;
-  wire [7:0] \write__data[15] ;
-  wire [7:0] \write__data[1] ;
-  wire [7:0] \write__data[2] ;
-  wire [7:0] \write__data[3] ;
-  wire [7:0] \write__data[4] ;
-  wire [7:0] \write__data[5] ;
-  wire [7:0] \write__data[6] ;
-  wire [7:0] \write__data[7] ;
-  wire [7:0] \write__data[8] ;
-  wire [7:0] \write__data[9] ;
+  wire [7:0] \write__data<0> ;
+  wire [7:0] \write__data<10> ;
+  wire [7:0] \write__data<11> ;
+  wire [7:0] \write__data<12> ;
+  wire [7:0] \write__data<13> ;
+  wire [7:0] \write__data<14> ;
+  wire [7:0] \write__data<15> ;
+  wire [7:0] \write__data<1> ;
+  wire [7:0] \write__data<2> ;
+  wire [7:0] \write__data<3> ;
+  wire [7:0] \write__data<4> ;
+  wire [7:0] \write__data<5> ;
+  wire [7:0] \write__data<6> ;
+  wire [7:0] \write__data<7> ;
+  wire [7:0] \write__data<8> ;
+  wire [7:0] \write__data<9> ;
   wire [3:0] write__en;
   (* no_rw_check = 32'd1 *)
   (* ram_style = "block" *)
@@ -604,7 +666,7 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   \reference.encoder.lfsr  lfsr (
     .clk(clk),
     .draws(draws),
-    .\port$1036$0 (compares[1:0]),
+    .\port$1140$0 (compares[1:0]),
     .restart(restart),
     .rst(rst)
   );
@@ -734,77 +796,77 @@ module \reference.encoder (intensities__valid, clk, rst, intensities__ready, wor
   assign \words__payload$1.spikes  = words__payload[15:0];
   assign \words__payload$1.last  = words__payload[16];
   assign \words__payload$1.base  = words__payload[22:17];
-  assign \write__data[0]  = intensities__payload[7:0];
-  assign \write__data[1]  = intensities__payload[15:8];
-  assign \write__data[2]  = intensities__payload[23:16];
-  assign \write__data[3]  = intensities__payload[31:24];
-  assign \write__data[4]  = intensities__payload[7:0];
-  assign \write__data[5]  = intensities__payload[15:8];
-  assign \write__data[6]  = intensities__payload[23:16];
-  assign \write__data[7]  = intensities__payload[31:24];
-  assign \write__data[8]  = intensities__payload[7:0];
-  assign \write__data[9]  = intensities__payload[15:8];
-  assign \write__data[10]  = intensities__payload[23:16];
-  assign \write__data[11]  = intensities__payload[31:24];
-  assign \write__data[12]  = intensities__payload[7:0];
-  assign \write__data[13]  = intensities__payload[15:8];
-  assign \write__data[14]  = intensities__payload[23:16];
-  assign \write__data[15]  = intensities__payload[31:24];
-  assign \intensities__payload[0]  = intensities__payload[7:0];
-  assign \intensities__payload[1]  = intensities__payload[15:8];
-  assign \intensities__payload[2]  = intensities__payload[23:16];
-  assign \intensities__payload[3]  = intensities__payload[31:24];
+  assign \write__data<0>  = intensities__payload[7:0];
+  assign \write__data<1>  = intensities__payload[15:8];
+  assign \write__data<2>  = intensities__payload[23:16];
+  assign \write__data<3>  = intensities__payload[31:24];
+  assign \write__data<4>  = intensities__payload[7:0];
+  assign \write__data<5>  = intensities__payload[15:8];
+  assign \write__data<6>  = intensities__payload[23:16];
+  assign \write__data<7>  = intensities__payload[31:24];
+  assign \write__data<8>  = intensities__payload[7:0];
+  assign \write__data<9>  = intensities__payload[15:8];
+  assign \write__data<10>  = intensities__payload[23:16];
+  assign \write__data<11>  = intensities__payload[31:24];
+  assign \write__data<12>  = intensities__payload[7:0];
+  assign \write__data<13>  = intensities__payload[15:8];
+  assign \write__data<14>  = intensities__payload[23:16];
+  assign \write__data<15>  = intensities__payload[31:24];
+  assign \intensities__payload<0>  = intensities__payload[7:0];
+  assign \intensities__payload<1>  = intensities__payload[15:8];
+  assign \intensities__payload<2>  = intensities__payload[23:16];
+  assign \intensities__payload<3>  = intensities__payload[31:24];
   assign \word.spikes  = word[15:0];
   assign \word.last  = word[16];
   assign \word.base  = word[22:17];
-  assign \intensities[0]  = intensities[7:0];
-  assign \intensities[1]  = intensities[15:8];
-  assign \intensities[2]  = intensities[23:16];
-  assign \intensities[3]  = intensities[31:24];
-  assign \intensities[4]  = intensities[39:32];
-  assign \intensities[5]  = intensities[47:40];
-  assign \intensities[6]  = intensities[55:48];
-  assign \intensities[7]  = intensities[63:56];
-  assign \intensities[8]  = intensities[71:64];
-  assign \intensities[9]  = intensities[79:72];
-  assign \intensities[10]  = intensities[87:80];
-  assign \intensities[11]  = intensities[95:88];
-  assign \intensities[12]  = intensities[103:96];
-  assign \intensities[13]  = intensities[111:104];
-  assign \intensities[14]  = intensities[119:112];
-  assign \intensities[15]  = intensities[127:120];
-  assign \$signature__data[0]  = \$signature__data [7:0];
-  assign \$signature__data[1]  = \$signature__data [15:8];
-  assign \$signature__data[2]  = \$signature__data [23:16];
-  assign \$signature__data[3]  = \$signature__data [31:24];
-  assign \$signature__data[4]  = \$signature__data [39:32];
-  assign \$signature__data[5]  = \$signature__data [47:40];
-  assign \$signature__data[6]  = \$signature__data [55:48];
-  assign \$signature__data[7]  = \$signature__data [63:56];
-  assign \$signature__data[8]  = \$signature__data [71:64];
-  assign \$signature__data[9]  = \$signature__data [79:72];
-  assign \$signature__data[10]  = \$signature__data [87:80];
-  assign \$signature__data[11]  = \$signature__data [95:88];
-  assign \$signature__data[12]  = \$signature__data [103:96];
-  assign \$signature__data[13]  = \$signature__data [111:104];
-  assign \$signature__data[14]  = \$signature__data [119:112];
-  assign \$signature__data[15]  = \$signature__data [127:120];
-  assign \draws[0]  = draws[7:0];
-  assign \draws[1]  = draws[15:8];
-  assign \draws[2]  = draws[23:16];
-  assign \draws[3]  = draws[31:24];
-  assign \draws[4]  = draws[39:32];
-  assign \draws[5]  = draws[47:40];
-  assign \draws[6]  = draws[55:48];
-  assign \draws[7]  = draws[63:56];
-  assign \draws[8]  = draws[71:64];
-  assign \draws[9]  = draws[79:72];
-  assign \draws[10]  = draws[87:80];
-  assign \draws[11]  = draws[95:88];
-  assign \draws[12]  = draws[103:96];
-  assign \draws[13]  = draws[111:104];
-  assign \draws[14]  = draws[119:112];
-  assign \draws[15]  = draws[127:120];
+  assign \intensities<0>  = intensities[7:0];
+  assign \intensities<1>  = intensities[15:8];
+  assign \intensities<2>  = intensities[23:16];
+  assign \intensities<3>  = intensities[31:24];
+  assign \intensities<4>  = intensities[39:32];
+  assign \intensities<5>  = intensities[47:40];
+  assign \intensities<6>  = intensities[55:48];
+  assign \intensities<7>  = intensities[63:56];
+  assign \intensities<8>  = intensities[71:64];
+  assign \intensities<9>  = intensities[79:72];
+  assign \intensities<10>  = intensities[87:80];
+  assign \intensities<11>  = intensities[95:88];
+  assign \intensities<12>  = intensities[103:96];
+  assign \intensities<13>  = intensities[111:104];
+  assign \intensities<14>  = intensities[119:112];
+  assign \intensities<15>  = intensities[127:120];
+  assign \$signature__data<0>  = \$signature__data [7:0];
+  assign \$signature__data<1>  = \$signature__data [15:8];
+  assign \$signature__data<2>  = \$signature__data [23:16];
+  assign \$signature__data<3>  = \$signature__data [31:24];
+  assign \$signature__data<4>  = \$signature__data [39:32];
+  assign \$signature__data<5>  = \$signature__data [47:40];
+  assign \$signature__data<6>  = \$signature__data [55:48];
+  assign \$signature__data<7>  = \$signature__data [63:56];
+  assign \$signature__data<8>  = \$signature__data [71:64];
+  assign \$signature__data<9>  = \$signature__data [79:72];
+  assign \$signature__data<10>  = \$signature__data [87:80];
+  assign \$signature__data<11>  = \$signature__data [95:88];
+  assign \$signature__data<12>  = \$signature__data [103:96];
+  assign \$signature__data<13>  = \$signature__data [111:104];
+  assign \$signature__data<14>  = \$signature__data [119:112];
+  assign \$signature__data<15>  = \$signature__data [127:120];
+  assign \draws<0>  = draws[7:0];
+  assign \draws<1>  = draws[15:8];
+  assign \draws<2>  = draws[23:16];
+  assign \draws<3>  = draws[31:24];
+  assign \draws<4>  = draws[39:32];
+  assign \draws<5>  = draws[47:40];
+  assign \draws<6>  = draws[55:48];
+  assign \draws<7>  = draws[63:56];
+  assign \draws<8>  = draws[71:64];
+  assign \draws<9>  = draws[79:72];
+  assign \draws<10>  = draws[87:80];
+  assign \draws<11>  = draws[95:88];
+  assign \draws<12>  = draws[103:96];
+  assign \draws<13>  = draws[111:104];
+  assign \draws<14>  = draws[119:112];
+  assign \draws<15>  = draws[127:120];
   assign word[22:17] = \$5 [5:0];
   assign word[16] = commit[1];
   assign word[15:0] = spikes;
@@ -896,7 +958,7 @@ module \reference.encoder.halves (rst, drained, can_fill, can_drain, filled, fil
   end
 endmodule
 
-module \reference.encoder.lfsr (rst, restart, \port$1036$0 , draws, clk);
+module \reference.encoder.lfsr (rst, restart, \port$1140$0 , draws, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire [31:0] \$1 ;
   wire \$10 ;
@@ -1288,25 +1350,25 @@ module \reference.encoder.lfsr (rst, restart, \port$1036$0 , draws, clk);
   wire clk;
   output [127:0] draws;
   wire [127:0] draws;
-  wire [7:0] \draws[0] ;
-  wire [7:0] \draws[10] ;
-  wire [7:0] \draws[11] ;
-  wire [7:0] \draws[12] ;
-  wire [7:0] \draws[13] ;
-  wire [7:0] \draws[14] ;
-  wire [7:0] \draws[15] ;
-  wire [7:0] \draws[1] ;
-  wire [7:0] \draws[2] ;
-  wire [7:0] \draws[3] ;
-  wire [7:0] \draws[4] ;
-  wire [7:0] \draws[5] ;
-  wire [7:0] \draws[6] ;
-  wire [7:0] \draws[7] ;
-  wire [7:0] \draws[8] ;
-  wire [7:0] \draws[9] ;
+  wire [7:0] \draws<0> ;
+  wire [7:0] \draws<10> ;
+  wire [7:0] \draws<11> ;
+  wire [7:0] \draws<12> ;
+  wire [7:0] \draws<13> ;
+  wire [7:0] \draws<14> ;
+  wire [7:0] \draws<15> ;
+  wire [7:0] \draws<1> ;
+  wire [7:0] \draws<2> ;
+  wire [7:0] \draws<3> ;
+  wire [7:0] \draws<4> ;
+  wire [7:0] \draws<5> ;
+  wire [7:0] \draws<6> ;
+  wire [7:0] \draws<7> ;
+  wire [7:0] \draws<8> ;
+  wire [7:0] \draws<9> ;
   wire is_partial;
-  input [1:0] \port$1036$0 ;
-  wire [1:0] \port$1036$0 ;
+  input [1:0] \port$1140$0 ;
+  wire [1:0] \port$1140$0 ;
   input restart;
   wire restart;
   input rst;
@@ -1505,13 +1567,13 @@ module \reference.encoder.lfsr (rst, restart, \port$1036$0 , draws, clk);
   assign \$380  = ^ \$379 ;
   assign \$382  = ^ \$381 ;
   assign \$384  = ^ \$383 ;
-  assign \$385  = \port$1036$0 [1] ? { \$320 , \$318 , \$316 , \$314 , \$312 , \$310 , \$308 , \$306 , \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258  } : { \$384 , \$382 , \$380 , \$378 , \$376 , \$374 , \$372 , \$370 , \$368 , \$366 , \$364 , \$362 , \$360 , \$358 , \$356 , \$354 , \$352 , \$350 , \$348 , \$346 , \$344 , \$342 , \$340 , \$338 , \$336 , \$334 , \$332 , \$330 , \$328 , \$326 , \$324 , \$322  };
+  assign \$385  = \port$1140$0 [1] ? { \$320 , \$318 , \$316 , \$314 , \$312 , \$310 , \$308 , \$306 , \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258  } : { \$384 , \$382 , \$380 , \$378 , \$376 , \$374 , \$372 , \$370 , \$368 , \$366 , \$364 , \$362 , \$360 , \$358 , \$356 , \$354 , \$352 , \$350 , \$348 , \$346 , \$344 , \$342 , \$340 , \$338 , \$336 , \$334 , \$332 , \$330 , \$328 , \$326 , \$324 , \$322  };
   always @(posedge clk)
     state <= \$386 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$386  = state;
-    if (\port$1036$0 [0]) begin
+    if (\port$1140$0 [0]) begin
       \$386  = \$385 ;
     end
     if (restart) begin
@@ -1521,24 +1583,24 @@ module \reference.encoder.lfsr (rst, restart, \port$1036$0 , draws, clk);
       \$386  = 32'd2654435761;
     end
   end
-  assign step = \port$1036$0 [0];
-  assign is_partial = \port$1036$0 [1];
-  assign \draws[0]  = draws[7:0];
-  assign \draws[1]  = draws[15:8];
-  assign \draws[2]  = draws[23:16];
-  assign \draws[3]  = draws[31:24];
-  assign \draws[4]  = draws[39:32];
-  assign \draws[5]  = draws[47:40];
-  assign \draws[6]  = draws[55:48];
-  assign \draws[7]  = draws[63:56];
-  assign \draws[8]  = draws[71:64];
-  assign \draws[9]  = draws[79:72];
-  assign \draws[10]  = draws[87:80];
-  assign \draws[11]  = draws[95:88];
-  assign \draws[12]  = draws[103:96];
-  assign \draws[13]  = draws[111:104];
-  assign \draws[14]  = draws[119:112];
-  assign \draws[15]  = draws[127:120];
+  assign step = \port$1140$0 [0];
+  assign is_partial = \port$1140$0 [1];
+  assign \draws<0>  = draws[7:0];
+  assign \draws<1>  = draws[15:8];
+  assign \draws<2>  = draws[23:16];
+  assign \draws<3>  = draws[31:24];
+  assign \draws<4>  = draws[39:32];
+  assign \draws<5>  = draws[47:40];
+  assign \draws<6>  = draws[55:48];
+  assign \draws<7>  = draws[63:56];
+  assign \draws<8>  = draws[71:64];
+  assign \draws<9>  = draws[79:72];
+  assign \draws<10>  = draws[87:80];
+  assign \draws<11>  = draws[95:88];
+  assign \draws<12>  = draws[103:96];
+  assign \draws<13>  = draws[111:104];
+  assign \draws<14>  = draws[119:112];
+  assign \draws<15>  = draws[127:120];
   assign draws[127:120] = { \$256 , \$254 , \$252 , \$250 , \$248 , \$246 , \$244 , \$242  };
   assign draws[119:112] = { \$240 , \$238 , \$236 , \$234 , \$232 , \$230 , \$228 , \$226  };
   assign draws[111:104] = { \$224 , \$222 , \$220 , \$218 , \$216 , \$214 , \$212 , \$210  };
@@ -2090,7 +2152,7 @@ module \reference.encoder.queue (rst, reserve, push, drop, room, words__payload,
   assign \words__payload.base  = words__payload[22:17];
 endmodule
 
-module \reference.layer_0 (rst, events__ready, words__ready, events__payload, events__valid, words__payload, words__valid, clk);
+module \reference.layer_0 (rst, words__ready, words__payload, events__ready, words__valid, events__payload, events__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -2188,26 +2250,20 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   reg [2:0] addressed_timestep = 3'h0;
   reg advance;
   reg [7:0] base = 8'h00;
-  reg [3:0] \base$49  = 4'h0;
+  reg [3:0] \base$43  = 4'h0;
   input clk;
   wire clk;
   wire commit;
   wire drop;
   input [7:0] events__payload;
   wire [7:0] events__payload;
-  wire [7:0] \events__payload$7 ;
-  wire [5:0] \events__payload$7.address ;
-  wire \events__payload$7.last ;
-  wire \events__payload$7.spike ;
   wire [5:0] \events__payload.address ;
   wire \events__payload.last ;
   wire \events__payload.spike ;
   output events__ready;
-  wire events__ready;
-  wire \events__ready$9 ;
+  reg events__ready;
   input events__valid;
   wire events__valid;
-  wire \events__valid$11 ;
   reg [1:0] executed_fold = 2'h0;
   reg executed_is_final = 1'h0;
   reg executed_is_first = 1'h0;
@@ -2253,13 +2309,13 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   reg [7:0] fetched_row = 8'h00;
   reg [2:0] fetched_timestep = 3'h0;
   reg [1:0] fold = 2'h0;
-  reg [1:0] \fold$32  = 2'h0;
+  reg [1:0] \fold$26  = 2'h0;
   reg fsm_state = 1'h0;
   wire [43:0] membranes;
-  wire [10:0] \membranes[0] ;
-  wire [10:0] \membranes[1] ;
-  wire [10:0] \membranes[2] ;
-  wire [10:0] \membranes[3] ;
+  wire [10:0] \membranes<0> ;
+  wire [10:0] \membranes<1> ;
+  wire [10:0] \membranes<2> ;
+  wire [10:0] \membranes<3> ;
   (* enum_base_type = "Region" *)
   (* enum_value_00 = "STORED" *)
   (* enum_value_01 = "INITIAL" *)
@@ -2284,7 +2340,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   (* enum_value_101 = "DOUBLE" *)
   (* enum_value_110 = "SETTLE" *)
   (* enum_value_111 = "ADVANCE" *)
-  reg [2:0] \operation$30  = 3'h0;
+  reg [2:0] \operation$24  = 3'h0;
   reg phase = 1'h0;
   wire push;
   (* enum_base_type = "Region" *)
@@ -2292,40 +2348,34 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   (* enum_value_01 = "INITIAL" *)
   (* enum_value_10 = "ZERO" *)
   reg [1:0] region;
-  wire [7:0] replayed__payload;
-  wire [5:0] \replayed__payload.address ;
-  wire \replayed__payload.last ;
-  wire \replayed__payload.spike ;
-  reg replayed__ready;
-  wire replayed__valid;
   reg reserve;
   wire room;
   reg [2:0] round = 3'h0;
   wire [7:0] row;
-  reg [7:0] \row$26  = 8'h00;
+  reg [7:0] \row$20  = 8'h00;
   input rst;
   wire rst;
   wire [3:0] spikes;
   (* init = 2'h0 *)
   wire [1:0] trace__fold;
   wire [43:0] trace__membranes;
-  wire [10:0] \trace__membranes[0] ;
-  wire [10:0] \trace__membranes[1] ;
-  wire [10:0] \trace__membranes[2] ;
-  wire [10:0] \trace__membranes[3] ;
+  wire [10:0] \trace__membranes<0> ;
+  wire [10:0] \trace__membranes<1> ;
+  wire [10:0] \trace__membranes<2> ;
+  wire [10:0] \trace__membranes<3> ;
   wire [3:0] trace__spikes;
   reg [2:0] trace__timestep = 3'h0;
   wire trace__valid;
   wire [15:0] weights;
-  wire [15:0] \weights$29 ;
-  wire [3:0] \weights$29[0] ;
-  wire [3:0] \weights$29[1] ;
-  wire [3:0] \weights$29[2] ;
-  wire [3:0] \weights$29[3] ;
-  wire [3:0] \weights[0] ;
-  wire [3:0] \weights[1] ;
-  wire [3:0] \weights[2] ;
-  wire [3:0] \weights[3] ;
+  wire [15:0] \weights$23 ;
+  wire [3:0] \weights$23<0> ;
+  wire [3:0] \weights$23<1> ;
+  wire [3:0] \weights$23<2> ;
+  wire [3:0] \weights$23<3> ;
+  wire [3:0] \weights<0> ;
+  wire [3:0] \weights<1> ;
+  wire [3:0] \weights<2> ;
+  wire [3:0] \weights<3> ;
   wire [8:0] word;
   wire [3:0] \word.base ;
   wire \word.last ;
@@ -2362,7 +2412,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   assign \$41  = ! round;
   assign \$43  = \$42  == round;
   assign \$44  = executed_fold == 2'h3;
-  assign \$45  = \base$49  + 3'h4;
+  assign \$45  = \base$43  + 3'h4;
   assign \$46  = \$44  ? 5'h00 : \$45 ;
   always @(posedge clk)
     fsm_state <= \$47 ;
@@ -2377,7 +2427,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   always @(posedge clk)
     addressed_operation <= \$52 ;
   always @(posedge clk)
-    \row$26  <= \$53 ;
+    \row$20  <= \$53 ;
   always @(posedge clk)
     addressed_fold <= \$54 ;
   always @(posedge clk)
@@ -2389,11 +2439,11 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   always @(posedge clk)
     addressed_is_final <= \$58 ;
   always @(posedge clk)
-    \operation$30  <= \$59 ;
+    \operation$24  <= \$59 ;
   always @(posedge clk)
     fetched_row <= \$60 ;
   always @(posedge clk)
-    \fold$32  <= \$61 ;
+    \fold$26  <= \$61 ;
   always @(posedge clk)
     next_region <= \$62 ;
   always @(posedge clk)
@@ -2417,10 +2467,10 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   always @(posedge clk)
     executed_is_final <= \$72 ;
   always @(posedge clk)
-    \base$49  <= \$73 ;
+    \base$43  <= \$73 ;
   assign \$1  = ~ \words__payload$5 [3:0];
-  assign \$2  = replayed__payload[6] ? 3'h1 : 3'h0;
-  assign \$3  = base + replayed__payload[5:0];
+  assign \$2  = events__payload[6] ? 3'h1 : 3'h0;
+  assign \$3  = base + events__payload[5:0];
   assign \$4  = ! phase;
   assign \$5  = ! round;
   assign \$6  = \$4  & \$5 ;
@@ -2446,9 +2496,9 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   \reference.layer_0.neurons  neurons (
     .clk(clk),
     .fire(trace__valid),
-    .fold(\fold$32 ),
+    .fold(\fold$26 ),
     .next_region(next_region),
-    .operation(\operation$30 ),
+    .operation(\operation$24 ),
     .rst(rst),
     .spikes(spikes),
     .weights(weights)
@@ -2465,19 +2515,9 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
     .words__ready(words__ready),
     .words__valid(words__valid)
   );
-  \reference.layer_0.replay  replay (
-    .clk(clk),
-    .events__ready(events__ready),
-    .events__valid(events__valid),
-    .replayed__payload(replayed__payload),
-    .replayed__ready(replayed__ready),
-    .replayed__valid(replayed__valid),
-    .rst(rst),
-    .write__data(events__payload)
-  );
   \reference.layer_0.weight_memory  weight_memory (
     .clk(clk),
-    .read__addr(\row$26 ),
+    .read__addr(\row$20 ),
     .rst(rst),
     .weights(weights)
   );
@@ -2505,7 +2545,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
       1'h0:
           casez (phase)
             1'h0:
-                if (replayed__valid) begin
+                if (events__valid) begin
                   operation = \$2 ;
                 end
           endcase
@@ -2520,12 +2560,12 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    replayed__ready = 1'h0;
+    events__ready = 1'h0;
     casez (fsm_state)
       1'h0:
           casez (phase)
             1'h0:
-                replayed__ready = 1'h1;
+                events__ready = 1'h1;
           endcase
     endcase
   end
@@ -2576,8 +2616,8 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
       1'h0:
           casez (phase)
             1'h0:
-                if (replayed__valid) begin
-                  if (replayed__payload[7]) begin
+                if (events__valid) begin
+                  if (events__payload[7]) begin
                     \$47  = 1'h1;
                   end
                 end
@@ -2701,7 +2741,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$60  = \row$26 ;
+    \$60  = \row$20 ;
     if (rst) begin
       \$60  = 8'h00;
     end
@@ -2743,7 +2783,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$66  = \operation$30 ;
+    \$66  = \operation$24 ;
     if (rst) begin
       \$66  = 3'h0;
     end
@@ -2757,7 +2797,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$68  = \fold$32 ;
+    \$68  = \fold$26 ;
     if (rst) begin
       \$68  = 2'h0;
     end
@@ -2792,7 +2832,7 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$73  = \base$49 ;
+    \$73  = \base$43 ;
     if (trace__valid) begin
       \$73  = \$46 [3:0];
     end
@@ -2810,14 +2850,11 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   end
   assign \words__valid$1  = words__valid;
   assign \words__ready$3  = words__ready;
-  assign \events__payload$7  = events__payload;
-  assign \events__ready$9  = events__ready;
-  assign \events__valid$11  = events__valid;
   assign row = \$3 [7:0];
-  assign addressed_row = \row$26 ;
-  assign \weights$29  = weights;
-  assign fetched_operation = \operation$30 ;
-  assign fetched_fold = \fold$32 ;
+  assign addressed_row = \row$20 ;
+  assign \weights$23  = weights;
+  assign fetched_operation = \operation$24 ;
+  assign fetched_fold = \fold$26 ;
   assign fetched_next_region = next_region;
   assign commit = trace__valid;
   assign executed_timestep = trace__timestep;
@@ -2834,32 +2871,26 @@ module \reference.layer_0 (rst, events__ready, words__ready, events__payload, ev
   assign \events__payload.address  = events__payload[5:0];
   assign \events__payload.spike  = events__payload[6];
   assign \events__payload.last  = events__payload[7];
-  assign \events__payload$7.address  = events__payload[5:0];
-  assign \events__payload$7.spike  = events__payload[6];
-  assign \events__payload$7.last  = events__payload[7];
-  assign \replayed__payload.address  = replayed__payload[5:0];
-  assign \replayed__payload.spike  = replayed__payload[6];
-  assign \replayed__payload.last  = replayed__payload[7];
-  assign \weights[0]  = weights[3:0];
-  assign \weights[1]  = weights[7:4];
-  assign \weights[2]  = weights[11:8];
-  assign \weights[3]  = weights[15:12];
-  assign \weights$29[0]  = weights[3:0];
-  assign \weights$29[1]  = weights[7:4];
-  assign \weights$29[2]  = weights[11:8];
-  assign \weights$29[3]  = weights[15:12];
+  assign \weights<0>  = weights[3:0];
+  assign \weights<1>  = weights[7:4];
+  assign \weights<2>  = weights[11:8];
+  assign \weights<3>  = weights[15:12];
+  assign \weights$23<0>  = weights[3:0];
+  assign \weights$23<1>  = weights[7:4];
+  assign \weights$23<2>  = weights[11:8];
+  assign \weights$23<3>  = weights[15:12];
   assign \word.spikes  = word[3:0];
   assign \word.last  = word[4];
   assign \word.base  = word[8:5];
-  assign \trace__membranes[0]  = 11'h000;
-  assign \trace__membranes[1]  = 11'h000;
-  assign \trace__membranes[2]  = 11'h000;
-  assign \trace__membranes[3]  = 11'h000;
-  assign \membranes[0]  = 11'h000;
-  assign \membranes[1]  = 11'h000;
-  assign \membranes[2]  = 11'h000;
-  assign \membranes[3]  = 11'h000;
-  assign word[8:5] = \base$49 ;
+  assign \trace__membranes<0>  = 11'h000;
+  assign \trace__membranes<1>  = 11'h000;
+  assign \trace__membranes<2>  = 11'h000;
+  assign \trace__membranes<3>  = 11'h000;
+  assign \membranes<0>  = 11'h000;
+  assign \membranes<1>  = 11'h000;
+  assign \membranes<2>  = 11'h000;
+  assign \membranes<3>  = 11'h000;
+  assign word[8:5] = \base$43 ;
   assign word[4] = \$18 ;
   assign word[3:0] = \$17 ;
   assign words__payload[3:0] = \$1 ;
@@ -2924,10 +2955,10 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   wire [10:0] addend_2;
   wire [10:0] addend_3;
   reg [11:0] bias;
-  wire [2:0] \bias[0] ;
-  wire [2:0] \bias[1] ;
-  wire [2:0] \bias[2] ;
-  wire [2:0] \bias[3] ;
+  wire [2:0] \bias<0> ;
+  wire [2:0] \bias<1> ;
+  wire [2:0] \bias<2> ;
+  wire [2:0] \bias<3> ;
   input clk;
   wire clk;
   reg closes = 1'h0;
@@ -2960,15 +2991,15 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   reg [10:0] potential_2 = 11'h7ec;
   reg [10:0] potential_3 = 11'h7ed;
   wire [43:0] potentials;
-  wire [10:0] \potentials[0] ;
-  wire [10:0] \potentials[1] ;
-  wire [10:0] \potentials[2] ;
-  wire [10:0] \potentials[3] ;
+  wire [10:0] \potentials<0> ;
+  wire [10:0] \potentials<1> ;
+  wire [10:0] \potentials<2> ;
+  wire [10:0] \potentials<3> ;
   reg [31:0] rest;
-  wire [7:0] \rest[0] ;
-  wire [7:0] \rest[1] ;
-  wire [7:0] \rest[2] ;
-  wire [7:0] \rest[3] ;
+  wire [7:0] \rest<0> ;
+  wire [7:0] \rest<1> ;
+  wire [7:0] \rest<2> ;
+  wire [7:0] \rest<3> ;
   input rst;
   wire rst;
   output [3:0] spikes;
@@ -2981,10 +3012,10 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   wire [10:0] \total.lane_3 ;
   input [15:0] weights;
   wire [15:0] weights;
-  wire [3:0] \weights[0] ;
-  wire [3:0] \weights[1] ;
-  wire [3:0] \weights[2] ;
-  wire [3:0] \weights[3] ;
+  wire [3:0] \weights<0> ;
+  wire [3:0] \weights<1> ;
+  wire [3:0] \weights<2> ;
+  wire [3:0] \weights<3> ;
   wire [2:0] write__addr;
   wire [43:0] write__data;
   wire [10:0] \write__data.lane_0 ;
@@ -3187,22 +3218,22 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   assign \write__data.lane_1  = total[21:11];
   assign \write__data.lane_2  = total[32:22];
   assign \write__data.lane_3  = total[43:33];
-  assign \bias[0]  = bias[2:0];
-  assign \bias[1]  = bias[5:3];
-  assign \bias[2]  = bias[8:6];
-  assign \bias[3]  = bias[11:9];
-  assign \rest[0]  = rest[7:0];
-  assign \rest[1]  = rest[15:8];
-  assign \rest[2]  = rest[23:16];
-  assign \rest[3]  = rest[31:24];
-  assign \weights[0]  = weights[3:0];
-  assign \weights[1]  = weights[7:4];
-  assign \weights[2]  = weights[11:8];
-  assign \weights[3]  = weights[15:12];
-  assign \potentials[0]  = potentials[10:0];
-  assign \potentials[1]  = potentials[21:11];
-  assign \potentials[2]  = potentials[32:22];
-  assign \potentials[3]  = potentials[43:33];
+  assign \bias<0>  = bias[2:0];
+  assign \bias<1>  = bias[5:3];
+  assign \bias<2>  = bias[8:6];
+  assign \bias<3>  = bias[11:9];
+  assign \rest<0>  = rest[7:0];
+  assign \rest<1>  = rest[15:8];
+  assign \rest<2>  = rest[23:16];
+  assign \rest<3>  = rest[31:24];
+  assign \weights<0>  = weights[3:0];
+  assign \weights<1>  = weights[7:4];
+  assign \weights<2>  = weights[11:8];
+  assign \weights<3>  = weights[15:12];
+  assign \potentials<0>  = potentials[10:0];
+  assign \potentials<1>  = potentials[21:11];
+  assign \potentials<2>  = potentials[32:22];
+  assign \potentials<3>  = potentials[43:33];
   assign potentials[43:33] = potential_3;
   assign potentials[32:22] = potential_2;
   assign potentials[21:11] = potential_1;
@@ -3369,395 +3400,6 @@ module \reference.layer_0.queue (rst, push, drop, room, words__payload, words__r
   assign \words__payload.base  = words__payload[8:5];
 endmodule
 
-module \reference.layer_0.replay (rst, events__ready, replayed__payload, write__data, events__valid, replayed__ready, replayed__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire [6:0] \$12 ;
-  wire [2:0] \$13 ;
-  wire \$14 ;
-  reg [5:0] \$15 ;
-  reg \$16 ;
-  reg [5:0] \$17 ;
-  reg [1:0] \$18 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire [6:0] \$7 ;
-  wire [6:0] \$8 ;
-  wire \$9 ;
-  wire can_drain;
-  wire can_fill;
-  input clk;
-  wire clk;
-  wire closes;
-  wire drain;
-  reg drained;
-  wire [7:0] events__payload;
-  wire [5:0] \events__payload.address ;
-  wire \events__payload.last ;
-  wire \events__payload.spike ;
-  output events__ready;
-  wire events__ready;
-  input events__valid;
-  wire events__valid;
-  wire fetch;
-  wire fill;
-  wire filled;
-  reg [1:0] fold = 2'h0;
-  reg [5:0] index = 6'h00;
-  wire [6:0] read__addr;
-  wire [7:0] read__data;
-  wire read__en;
-  output [7:0] replayed__payload;
-  wire [7:0] replayed__payload;
-  wire [5:0] \replayed__payload.address ;
-  wire \replayed__payload.last ;
-  wire \replayed__payload.spike ;
-  input replayed__ready;
-  wire replayed__ready;
-  output replayed__valid;
-  reg replayed__valid = 1'h0;
-  input rst;
-  wire rst;
-  wire taken;
-  wire [6:0] write__addr;
-  input [7:0] write__data;
-  wire [7:0] write__data;
-  wire write__en;
-  reg [5:0] written = 6'h00;
-  (* no_rw_check = 32'd1 *)
-  reg [7:0] kept [127:0];
-  initial begin
-    kept[0] = 8'h00;
-    kept[1] = 8'h00;
-    kept[2] = 8'h00;
-    kept[3] = 8'h00;
-    kept[4] = 8'h00;
-    kept[5] = 8'h00;
-    kept[6] = 8'h00;
-    kept[7] = 8'h00;
-    kept[8] = 8'h00;
-    kept[9] = 8'h00;
-    kept[10] = 8'h00;
-    kept[11] = 8'h00;
-    kept[12] = 8'h00;
-    kept[13] = 8'h00;
-    kept[14] = 8'h00;
-    kept[15] = 8'h00;
-    kept[16] = 8'h00;
-    kept[17] = 8'h00;
-    kept[18] = 8'h00;
-    kept[19] = 8'h00;
-    kept[20] = 8'h00;
-    kept[21] = 8'h00;
-    kept[22] = 8'h00;
-    kept[23] = 8'h00;
-    kept[24] = 8'h00;
-    kept[25] = 8'h00;
-    kept[26] = 8'h00;
-    kept[27] = 8'h00;
-    kept[28] = 8'h00;
-    kept[29] = 8'h00;
-    kept[30] = 8'h00;
-    kept[31] = 8'h00;
-    kept[32] = 8'h00;
-    kept[33] = 8'h00;
-    kept[34] = 8'h00;
-    kept[35] = 8'h00;
-    kept[36] = 8'h00;
-    kept[37] = 8'h00;
-    kept[38] = 8'h00;
-    kept[39] = 8'h00;
-    kept[40] = 8'h00;
-    kept[41] = 8'h00;
-    kept[42] = 8'h00;
-    kept[43] = 8'h00;
-    kept[44] = 8'h00;
-    kept[45] = 8'h00;
-    kept[46] = 8'h00;
-    kept[47] = 8'h00;
-    kept[48] = 8'h00;
-    kept[49] = 8'h00;
-    kept[50] = 8'h00;
-    kept[51] = 8'h00;
-    kept[52] = 8'h00;
-    kept[53] = 8'h00;
-    kept[54] = 8'h00;
-    kept[55] = 8'h00;
-    kept[56] = 8'h00;
-    kept[57] = 8'h00;
-    kept[58] = 8'h00;
-    kept[59] = 8'h00;
-    kept[60] = 8'h00;
-    kept[61] = 8'h00;
-    kept[62] = 8'h00;
-    kept[63] = 8'h00;
-    kept[64] = 8'h00;
-    kept[65] = 8'h00;
-    kept[66] = 8'h00;
-    kept[67] = 8'h00;
-    kept[68] = 8'h00;
-    kept[69] = 8'h00;
-    kept[70] = 8'h00;
-    kept[71] = 8'h00;
-    kept[72] = 8'h00;
-    kept[73] = 8'h00;
-    kept[74] = 8'h00;
-    kept[75] = 8'h00;
-    kept[76] = 8'h00;
-    kept[77] = 8'h00;
-    kept[78] = 8'h00;
-    kept[79] = 8'h00;
-    kept[80] = 8'h00;
-    kept[81] = 8'h00;
-    kept[82] = 8'h00;
-    kept[83] = 8'h00;
-    kept[84] = 8'h00;
-    kept[85] = 8'h00;
-    kept[86] = 8'h00;
-    kept[87] = 8'h00;
-    kept[88] = 8'h00;
-    kept[89] = 8'h00;
-    kept[90] = 8'h00;
-    kept[91] = 8'h00;
-    kept[92] = 8'h00;
-    kept[93] = 8'h00;
-    kept[94] = 8'h00;
-    kept[95] = 8'h00;
-    kept[96] = 8'h00;
-    kept[97] = 8'h00;
-    kept[98] = 8'h00;
-    kept[99] = 8'h00;
-    kept[100] = 8'h00;
-    kept[101] = 8'h00;
-    kept[102] = 8'h00;
-    kept[103] = 8'h00;
-    kept[104] = 8'h00;
-    kept[105] = 8'h00;
-    kept[106] = 8'h00;
-    kept[107] = 8'h00;
-    kept[108] = 8'h00;
-    kept[109] = 8'h00;
-    kept[110] = 8'h00;
-    kept[111] = 8'h00;
-    kept[112] = 8'h00;
-    kept[113] = 8'h00;
-    kept[114] = 8'h00;
-    kept[115] = 8'h00;
-    kept[116] = 8'h00;
-    kept[117] = 8'h00;
-    kept[118] = 8'h00;
-    kept[119] = 8'h00;
-    kept[120] = 8'h00;
-    kept[121] = 8'h00;
-    kept[122] = 8'h00;
-    kept[123] = 8'h00;
-    kept[124] = 8'h00;
-    kept[125] = 8'h00;
-    kept[126] = 8'h00;
-    kept[127] = 8'h00;
-  end
-  always @(posedge clk) begin
-    if (write__en)
-      kept[{ fill, written }] <= write__data;
-  end
-  reg [7:0] _0_;
-  always @(posedge clk) begin
-    if (read__en) begin
-      _0_ <= kept[{ drain, index }];
-    end
-  end
-  assign replayed__payload = _0_;
-  assign write__en = events__valid & events__ready;
-  assign filled = write__en & write__data[7];
-  assign taken = replayed__valid & replayed__ready;
-  assign closes = taken & replayed__payload[7];
-  assign \$1  = ~ replayed__valid;
-  assign \$2  = \$1  | taken;
-  assign \$3  = can_drain & \$2 ;
-  assign \$4  = ~ closes;
-  assign fetch = \$3  & \$4 ;
-  assign \$5  = ~ replayed__valid;
-  assign read__en = \$5  | replayed__ready;
-  assign \$6  = fold == 2'h3;
-  assign \$7  = written + 1'h1;
-  assign \$8  = write__data[7] ? 7'h00 : \$7 ;
-  assign \$9  = ~ taken;
-  assign \$10  = replayed__valid & \$9 ;
-  assign \$11  = fetch | \$10 ;
-  assign \$12  = index + 1'h1;
-  assign \$13  = fold + 1'h1;
-  assign \$14  = fold == 2'h3;
-  always @(posedge clk)
-    written <= \$15 ;
-  always @(posedge clk)
-    replayed__valid <= \$16 ;
-  always @(posedge clk)
-    index <= \$17 ;
-  always @(posedge clk)
-    fold <= \$18 ;
-  \reference.layer_0.replay.halves  halves (
-    .can_drain(can_drain),
-    .can_fill(events__ready),
-    .clk(clk),
-    .drain(drain),
-    .drained(drained),
-    .fill(fill),
-    .filled(filled),
-    .rst(rst)
-  );
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    drained = 1'h0;
-    if (closes) begin
-      if (\$6 ) begin
-        drained = 1'h1;
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$15  = written;
-    if (write__en) begin
-      \$15  = \$8 [5:0];
-    end
-    if (rst) begin
-      \$15  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$16  = \$11 ;
-    if (rst) begin
-      \$16  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$17  = index;
-    if (fetch) begin
-      \$17  = \$12 [5:0];
-    end
-    if (closes) begin
-      \$17  = 6'h00;
-    end
-    if (rst) begin
-      \$17  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$18  = fold;
-    if (closes) begin
-      \$18  = \$13 [1:0];
-      if (\$14 ) begin
-        \$18  = 2'h0;
-      end
-    end
-    if (rst) begin
-      \$18  = 2'h0;
-    end
-  end
-  assign can_fill = events__ready;
-  assign write__addr = { fill, written };
-  assign events__payload = write__data;
-  assign read__data = replayed__payload;
-  assign read__addr = { drain, index };
-  assign \events__payload.address  = write__data[5:0];
-  assign \events__payload.spike  = write__data[6];
-  assign \events__payload.last  = write__data[7];
-  assign \replayed__payload.address  = replayed__payload[5:0];
-  assign \replayed__payload.spike  = replayed__payload[6];
-  assign \replayed__payload.last  = replayed__payload[7];
-endmodule
-
-module \reference.layer_0.replay.halves (rst, filled, can_fill, can_drain, drained, fill, drain, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  reg [1:0] \$4 ;
-  reg \$5 ;
-  reg \$6 ;
-  output can_drain;
-  wire can_drain;
-  output can_fill;
-  wire can_fill;
-  input clk;
-  wire clk;
-  output drain;
-  reg drain = 1'h0;
-  input drained;
-  wire drained;
-  output fill;
-  reg fill = 1'h0;
-  input filled;
-  wire filled;
-  reg [1:0] full = 2'h0;
-  input rst;
-  wire rst;
-  assign \$2  = ~ fill;
-  assign \$3  = ~ drain;
-  always @(posedge clk)
-    full <= \$4 ;
-  always @(posedge clk)
-    fill <= \$5 ;
-  always @(posedge clk)
-    drain <= \$6 ;
-  assign \$1  = full >> fill;
-  assign can_fill = ~ \$1 ;
-  assign can_drain = full >> drain;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$4  = full;
-    if (filled) begin
-      (* full_case = 32'd1 *)
-      casez (fill)
-        1'h0:
-            \$4 [0] = 1'h1;
-        1'h1:
-            \$4 [1] = 1'h1;
-      endcase
-    end
-    if (drained) begin
-      (* full_case = 32'd1 *)
-      casez (drain)
-        1'h0:
-            \$4 [0] = 1'h0;
-        1'h1:
-            \$4 [1] = 1'h0;
-      endcase
-    end
-    if (rst) begin
-      \$4  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$5  = fill;
-    if (filled) begin
-      \$5  = \$2 ;
-    end
-    if (rst) begin
-      \$5  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$6  = drain;
-    if (drained) begin
-      \$6  = \$3 ;
-    end
-    if (rst) begin
-      \$6  = 1'h0;
-    end
-  end
-endmodule
-
 module \reference.layer_0.weight_memory (rst, read__addr, weights, clk);
   input clk;
   wire clk;
@@ -3771,10 +3413,10 @@ module \reference.layer_0.weight_memory (rst, read__addr, weights, clk);
   wire rst;
   output [15:0] weights;
   reg [15:0] weights = 16'h0000;
-  wire [3:0] \weights[0] ;
-  wire [3:0] \weights[1] ;
-  wire [3:0] \weights[2] ;
-  wire [3:0] \weights[3] ;
+  wire [3:0] \weights<0> ;
+  wire [3:0] \weights<1> ;
+  wire [3:0] \weights<2> ;
+  wire [3:0] \weights<3> ;
   (* ram_style = "block" *)
   reg [15:0] rows [255:0];
   initial begin
@@ -4044,14 +3686,14 @@ module \reference.layer_0.weight_memory (rst, read__addr, weights, clk);
     weights <= read__data;
   assign row = read__addr;
   assign \output  = weights;
-  assign \weights[0]  = weights[3:0];
-  assign \weights[1]  = weights[7:4];
-  assign \weights[2]  = weights[11:8];
-  assign \weights[3]  = weights[15:12];
+  assign \weights<0>  = weights[3:0];
+  assign \weights<1>  = weights[7:4];
+  assign \weights<2>  = weights[11:8];
+  assign \weights<3>  = weights[15:12];
 endmodule
 
-module \reference.layer_1 (rst, events__ready, words__ready, events__payload, events__valid, words__payload, words__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
+module \reference.layer_1 (rst, words__ready, events__payload, events__valid, words__payload, events__ready, words__valid, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [4:0] \$1 ;
   wire \$10 ;
   reg [2:0] \$11 ;
@@ -4142,19 +3784,13 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   wire commit;
   input [5:0] events__payload;
   wire [5:0] events__payload;
-  wire [5:0] \events__payload$7 ;
-  wire [3:0] \events__payload$7.address ;
-  wire \events__payload$7.last ;
-  wire \events__payload$7.spike ;
   wire [3:0] \events__payload.address ;
   wire \events__payload.last ;
   wire \events__payload.spike ;
   output events__ready;
-  wire events__ready;
-  wire \events__ready$9 ;
+  reg events__ready;
   input events__valid;
   wire events__valid;
-  wire \events__valid$11 ;
   reg executed_fold = 1'h0;
   reg executed_is_final = 1'h0;
   reg executed_is_first = 1'h0;
@@ -4200,14 +3836,14 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   reg [4:0] fetched_row = 5'h00;
   reg [2:0] fetched_timestep = 3'h0;
   reg fold = 1'h0;
-  reg \fold$32  = 1'h0;
+  reg \fold$26  = 1'h0;
   reg fsm_state = 1'h0;
   wire [49:0] membranes;
-  wire [9:0] \membranes[0] ;
-  wire [9:0] \membranes[1] ;
-  wire [9:0] \membranes[2] ;
-  wire [9:0] \membranes[3] ;
-  wire [9:0] \membranes[4] ;
+  wire [9:0] \membranes<0> ;
+  wire [9:0] \membranes<1> ;
+  wire [9:0] \membranes<2> ;
+  wire [9:0] \membranes<3> ;
+  wire [9:0] \membranes<4> ;
   (* enum_base_type = "Region" *)
   (* enum_value_00 = "STORED" *)
   (* enum_value_01 = "INITIAL" *)
@@ -4232,67 +3868,61 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   (* enum_value_101 = "DOUBLE" *)
   (* enum_value_110 = "SETTLE" *)
   (* enum_value_111 = "ADVANCE" *)
-  reg [2:0] \operation$30  = 3'h0;
+  reg [2:0] \operation$24  = 3'h0;
   reg phase = 1'h0;
   wire [49:0] potentials;
-  wire [9:0] \potentials[0] ;
-  wire [9:0] \potentials[1] ;
-  wire [9:0] \potentials[2] ;
-  wire [9:0] \potentials[3] ;
-  wire [9:0] \potentials[4] ;
+  wire [9:0] \potentials<0> ;
+  wire [9:0] \potentials<1> ;
+  wire [9:0] \potentials<2> ;
+  wire [9:0] \potentials<3> ;
+  wire [9:0] \potentials<4> ;
   wire push;
   (* enum_base_type = "Region" *)
   (* enum_value_00 = "STORED" *)
   (* enum_value_01 = "INITIAL" *)
   (* enum_value_10 = "ZERO" *)
   reg [1:0] region;
-  wire [5:0] replayed__payload;
-  wire [3:0] \replayed__payload.address ;
-  wire \replayed__payload.last ;
-  wire \replayed__payload.spike ;
-  reg replayed__ready;
-  wire replayed__valid;
   reg reserve;
   wire room;
   reg [2:0] round = 3'h0;
   wire [4:0] row;
-  reg [4:0] \row$26  = 5'h00;
+  reg [4:0] \row$20  = 5'h00;
   input rst;
   wire rst;
   wire [4:0] spikes;
   (* init = 1'h0 *)
   wire trace__fold;
   wire [49:0] trace__membranes;
-  wire [9:0] \trace__membranes[0] ;
-  wire [9:0] \trace__membranes[1] ;
-  wire [9:0] \trace__membranes[2] ;
-  wire [9:0] \trace__membranes[3] ;
-  wire [9:0] \trace__membranes[4] ;
+  wire [9:0] \trace__membranes<0> ;
+  wire [9:0] \trace__membranes<1> ;
+  wire [9:0] \trace__membranes<2> ;
+  wire [9:0] \trace__membranes<3> ;
+  wire [9:0] \trace__membranes<4> ;
   wire [4:0] trace__spikes;
   reg [2:0] trace__timestep = 3'h0;
   wire trace__valid;
   wire [19:0] weights;
-  wire [19:0] \weights$29 ;
-  wire [3:0] \weights$29[0] ;
-  wire [3:0] \weights$29[1] ;
-  wire [3:0] \weights$29[2] ;
-  wire [3:0] \weights$29[3] ;
-  wire [3:0] \weights$29[4] ;
-  wire [3:0] \weights[0] ;
-  wire [3:0] \weights[1] ;
-  wire [3:0] \weights[2] ;
-  wire [3:0] \weights[3] ;
-  wire [3:0] \weights[4] ;
+  wire [19:0] \weights$23 ;
+  wire [3:0] \weights$23<0> ;
+  wire [3:0] \weights$23<1> ;
+  wire [3:0] \weights$23<2> ;
+  wire [3:0] \weights$23<3> ;
+  wire [3:0] \weights$23<4> ;
+  wire [3:0] \weights<0> ;
+  wire [3:0] \weights<1> ;
+  wire [3:0] \weights<2> ;
+  wire [3:0] \weights<3> ;
+  wire [3:0] \weights<4> ;
   wire [57:0] word;
   wire \word.final ;
   wire \word.first ;
   wire \word.last ;
   wire [49:0] \word.potentials ;
-  wire [9:0] \word.potentials[0] ;
-  wire [9:0] \word.potentials[1] ;
-  wire [9:0] \word.potentials[2] ;
-  wire [9:0] \word.potentials[3] ;
-  wire [9:0] \word.potentials[4] ;
+  wire [9:0] \word.potentials<0> ;
+  wire [9:0] \word.potentials<1> ;
+  wire [9:0] \word.potentials<2> ;
+  wire [9:0] \word.potentials<3> ;
+  wire [9:0] \word.potentials<4> ;
   wire [4:0] \word.spikes ;
   output [57:0] words__payload;
   wire [57:0] words__payload;
@@ -4301,21 +3931,21 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   wire \words__payload$5.first ;
   wire \words__payload$5.last ;
   wire [49:0] \words__payload$5.potentials ;
-  wire [9:0] \words__payload$5.potentials[0] ;
-  wire [9:0] \words__payload$5.potentials[1] ;
-  wire [9:0] \words__payload$5.potentials[2] ;
-  wire [9:0] \words__payload$5.potentials[3] ;
-  wire [9:0] \words__payload$5.potentials[4] ;
+  wire [9:0] \words__payload$5.potentials<0> ;
+  wire [9:0] \words__payload$5.potentials<1> ;
+  wire [9:0] \words__payload$5.potentials<2> ;
+  wire [9:0] \words__payload$5.potentials<3> ;
+  wire [9:0] \words__payload$5.potentials<4> ;
   wire [4:0] \words__payload$5.spikes ;
   wire \words__payload.final ;
   wire \words__payload.first ;
   wire \words__payload.last ;
   wire [49:0] \words__payload.potentials ;
-  wire [9:0] \words__payload.potentials[0] ;
-  wire [9:0] \words__payload.potentials[1] ;
-  wire [9:0] \words__payload.potentials[2] ;
-  wire [9:0] \words__payload.potentials[3] ;
-  wire [9:0] \words__payload.potentials[4] ;
+  wire [9:0] \words__payload.potentials<0> ;
+  wire [9:0] \words__payload.potentials<1> ;
+  wire [9:0] \words__payload.potentials<2> ;
+  wire [9:0] \words__payload.potentials<3> ;
+  wire [9:0] \words__payload.potentials<4> ;
   wire [4:0] \words__payload.spikes ;
   input words__ready;
   wire words__ready;
@@ -4336,7 +3966,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   always @(posedge clk)
     addressed_operation <= \$42 ;
   always @(posedge clk)
-    \row$26  <= \$43 ;
+    \row$20  <= \$43 ;
   always @(posedge clk)
     addressed_fold <= \$44 ;
   always @(posedge clk)
@@ -4348,11 +3978,11 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   always @(posedge clk)
     addressed_is_final <= \$48 ;
   always @(posedge clk)
-    \operation$30  <= \$49 ;
+    \operation$24  <= \$49 ;
   always @(posedge clk)
     fetched_row <= \$50 ;
   always @(posedge clk)
-    \fold$32  <= \$51 ;
+    \fold$26  <= \$51 ;
   always @(posedge clk)
     next_region <= \$52 ;
   always @(posedge clk)
@@ -4376,8 +4006,8 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   always @(posedge clk)
     executed_is_final <= \$62 ;
   assign \$1  = ~ \words__payload$5 [4:0];
-  assign \$2  = replayed__payload[4] ? 3'h1 : 3'h0;
-  assign \$3  = base + replayed__payload[3:0];
+  assign \$2  = events__payload[4] ? 3'h1 : 3'h0;
+  assign \$3  = base + events__payload[3:0];
   assign \$4  = ! phase;
   assign \$5  = ! round;
   assign \$6  = \$4  & \$5 ;
@@ -4404,9 +4034,9 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   \reference.layer_1.neurons  neurons (
     .clk(clk),
     .fire(trace__valid),
-    .fold(\fold$32 ),
+    .fold(\fold$26 ),
     .next_region(next_region),
-    .operation(\operation$30 ),
+    .operation(\operation$24 ),
     .potentials(potentials),
     .rst(rst),
     .spikes(spikes),
@@ -4423,31 +4053,21 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     .words__ready(words__ready),
     .words__valid(words__valid)
   );
-  \reference.layer_1.replay  replay (
-    .clk(clk),
-    .events__ready(events__ready),
-    .events__valid(events__valid),
-    .replayed__payload(replayed__payload),
-    .replayed__ready(replayed__ready),
-    .replayed__valid(replayed__valid),
-    .rst(rst),
-    .write__data(events__payload)
-  );
   \reference.layer_1.weight_memory  weight_memory (
     .clk(clk),
-    .read__addr(\row$26 ),
+    .read__addr(\row$20 ),
     .rst(rst),
     .weights(weights)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     operation = 3'h0;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           casez (phase)
             1'h0:
-                if (replayed__valid) begin
+                if (events__valid) begin
                   operation = \$2 ;
                 end
           endcase
@@ -4461,18 +4081,18 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    replayed__ready = 1'h0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    events__ready = 1'h0;
     casez (fsm_state)
       1'h0:
           casez (phase)
             1'h0:
-                replayed__ready = 1'h1;
+                events__ready = 1'h1;
           endcase
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     reserve = 1'h0;
     (* full_case = 32'd1 *)
     casez (fsm_state)
@@ -4488,7 +4108,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     advance = 1'h0;
     (* full_case = 32'd1 *)
     casez (fsm_state)
@@ -4504,22 +4124,22 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     region = 2'h0;
     if (\$16 ) begin
       region = 2'h1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$37  = fsm_state;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           casez (phase)
             1'h0:
-                if (replayed__valid) begin
-                  if (replayed__payload[5]) begin
+                if (events__valid) begin
+                  if (events__payload[5]) begin
                     \$37  = 1'h1;
                   end
                 end
@@ -4537,7 +4157,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$38  = fold;
     if (advance) begin
       \$38  = \$23 [0];
@@ -4547,7 +4167,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$39  = base;
     if (advance) begin
       \$39  = \$26 [4:0];
@@ -4557,7 +4177,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$40  = round;
     if (advance) begin
       if (\$27 ) begin
@@ -4572,7 +4192,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$41  = phase;
     if (advance) begin
       if (\$27 ) begin
@@ -4586,154 +4206,154 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$42  = operation;
     if (rst) begin
       \$42  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$43  = \$3 [4:0];
     if (rst) begin
       \$43  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$44  = fold;
     if (rst) begin
       \$44  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$45  = region;
     if (rst) begin
       \$45  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$46  = round;
     if (rst) begin
       \$46  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$47  = \$34 ;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$48  = \$36 ;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$49  = addressed_operation;
     if (rst) begin
       \$49  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$50  = \row$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$50  = \row$20 ;
     if (rst) begin
       \$50  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$51  = addressed_fold;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$52  = addressed_next_region;
     if (rst) begin
       \$52  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$53  = addressed_timestep;
     if (rst) begin
       \$53  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$54  = addressed_is_first;
     if (rst) begin
       \$54  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$55  = addressed_is_final;
     if (rst) begin
       \$55  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$56  = \operation$30 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$56  = \operation$24 ;
     if (rst) begin
       \$56  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$57  = fetched_row;
     if (rst) begin
       \$57  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$58  = \fold$32 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$58  = \fold$26 ;
     if (rst) begin
       \$58  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$59  = next_region;
     if (rst) begin
       \$59  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$60  = fetched_timestep;
     if (rst) begin
       \$60  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$61  = fetched_is_first;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$62  = fetched_is_final;
     if (rst) begin
       \$62  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$11  = 3'h0;
     casez (phase)
       1'h0:
@@ -4741,7 +4361,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$29  = 3'h0;
     casez (phase)
       1'h0:
@@ -4749,7 +4369,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$35  = 3'h0;
     casez (phase)
       1'h0:
@@ -4758,14 +4378,11 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   end
   assign \words__valid$1  = words__valid;
   assign \words__ready$3  = words__ready;
-  assign \events__payload$7  = events__payload;
-  assign \events__ready$9  = events__ready;
-  assign \events__valid$11  = events__valid;
   assign row = \$3 [4:0];
-  assign addressed_row = \row$26 ;
-  assign \weights$29  = weights;
-  assign fetched_operation = \operation$30 ;
-  assign fetched_fold = \fold$32 ;
+  assign addressed_row = \row$20 ;
+  assign \weights$23  = weights;
+  assign fetched_operation = \operation$24 ;
+  assign fetched_fold = \fold$26 ;
   assign fetched_next_region = next_region;
   assign commit = trace__valid;
   assign executed_timestep = trace__timestep;
@@ -4779,65 +4396,59 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
   assign \words__payload.first  = words__payload[6];
   assign \words__payload.final  = words__payload[7];
   assign \words__payload.potentials  = words__payload[57:8];
-  assign \words__payload.potentials[0]  = words__payload[17:8];
-  assign \words__payload.potentials[1]  = words__payload[27:18];
-  assign \words__payload.potentials[2]  = words__payload[37:28];
-  assign \words__payload.potentials[3]  = words__payload[47:38];
-  assign \words__payload.potentials[4]  = words__payload[57:48];
+  assign \words__payload.potentials<0>  = words__payload[17:8];
+  assign \words__payload.potentials<1>  = words__payload[27:18];
+  assign \words__payload.potentials<2>  = words__payload[37:28];
+  assign \words__payload.potentials<3>  = words__payload[47:38];
+  assign \words__payload.potentials<4>  = words__payload[57:48];
   assign \words__payload$5.spikes  = \words__payload$5 [4:0];
   assign \words__payload$5.last  = \words__payload$5 [5];
   assign \words__payload$5.first  = \words__payload$5 [6];
   assign \words__payload$5.final  = \words__payload$5 [7];
   assign \words__payload$5.potentials  = \words__payload$5 [57:8];
-  assign \words__payload$5.potentials[0]  = \words__payload$5 [17:8];
-  assign \words__payload$5.potentials[1]  = \words__payload$5 [27:18];
-  assign \words__payload$5.potentials[2]  = \words__payload$5 [37:28];
-  assign \words__payload$5.potentials[3]  = \words__payload$5 [47:38];
-  assign \words__payload$5.potentials[4]  = \words__payload$5 [57:48];
+  assign \words__payload$5.potentials<0>  = \words__payload$5 [17:8];
+  assign \words__payload$5.potentials<1>  = \words__payload$5 [27:18];
+  assign \words__payload$5.potentials<2>  = \words__payload$5 [37:28];
+  assign \words__payload$5.potentials<3>  = \words__payload$5 [47:38];
+  assign \words__payload$5.potentials<4>  = \words__payload$5 [57:48];
   assign \events__payload.address  = events__payload[3:0];
   assign \events__payload.spike  = events__payload[4];
   assign \events__payload.last  = events__payload[5];
-  assign \events__payload$7.address  = events__payload[3:0];
-  assign \events__payload$7.spike  = events__payload[4];
-  assign \events__payload$7.last  = events__payload[5];
-  assign \replayed__payload.address  = replayed__payload[3:0];
-  assign \replayed__payload.spike  = replayed__payload[4];
-  assign \replayed__payload.last  = replayed__payload[5];
-  assign \weights[0]  = weights[3:0];
-  assign \weights[1]  = weights[7:4];
-  assign \weights[2]  = weights[11:8];
-  assign \weights[3]  = weights[15:12];
-  assign \weights[4]  = weights[19:16];
-  assign \weights$29[0]  = weights[3:0];
-  assign \weights$29[1]  = weights[7:4];
-  assign \weights$29[2]  = weights[11:8];
-  assign \weights$29[3]  = weights[15:12];
-  assign \weights$29[4]  = weights[19:16];
+  assign \weights<0>  = weights[3:0];
+  assign \weights<1>  = weights[7:4];
+  assign \weights<2>  = weights[11:8];
+  assign \weights<3>  = weights[15:12];
+  assign \weights<4>  = weights[19:16];
+  assign \weights$23<0>  = weights[3:0];
+  assign \weights$23<1>  = weights[7:4];
+  assign \weights$23<2>  = weights[11:8];
+  assign \weights$23<3>  = weights[15:12];
+  assign \weights$23<4>  = weights[19:16];
   assign \word.spikes  = word[4:0];
   assign \word.last  = word[5];
   assign \word.first  = word[6];
   assign \word.final  = word[7];
   assign \word.potentials  = word[57:8];
-  assign \word.potentials[0]  = word[17:8];
-  assign \word.potentials[1]  = word[27:18];
-  assign \word.potentials[2]  = word[37:28];
-  assign \word.potentials[3]  = word[47:38];
-  assign \word.potentials[4]  = word[57:48];
-  assign \trace__membranes[0]  = 10'h000;
-  assign \trace__membranes[1]  = 10'h000;
-  assign \trace__membranes[2]  = 10'h000;
-  assign \trace__membranes[3]  = 10'h000;
-  assign \trace__membranes[4]  = 10'h000;
-  assign \membranes[0]  = 10'h000;
-  assign \membranes[1]  = 10'h000;
-  assign \membranes[2]  = 10'h000;
-  assign \membranes[3]  = 10'h000;
-  assign \membranes[4]  = 10'h000;
-  assign \potentials[0]  = potentials[9:0];
-  assign \potentials[1]  = potentials[19:10];
-  assign \potentials[2]  = potentials[29:20];
-  assign \potentials[3]  = potentials[39:30];
-  assign \potentials[4]  = potentials[49:40];
+  assign \word.potentials<0>  = word[17:8];
+  assign \word.potentials<1>  = word[27:18];
+  assign \word.potentials<2>  = word[37:28];
+  assign \word.potentials<3>  = word[47:38];
+  assign \word.potentials<4>  = word[57:48];
+  assign \trace__membranes<0>  = 10'h000;
+  assign \trace__membranes<1>  = 10'h000;
+  assign \trace__membranes<2>  = 10'h000;
+  assign \trace__membranes<3>  = 10'h000;
+  assign \trace__membranes<4>  = 10'h000;
+  assign \membranes<0>  = 10'h000;
+  assign \membranes<1>  = 10'h000;
+  assign \membranes<2>  = 10'h000;
+  assign \membranes<3>  = 10'h000;
+  assign \membranes<4>  = 10'h000;
+  assign \potentials<0>  = potentials[9:0];
+  assign \potentials<1>  = potentials[19:10];
+  assign \potentials<2>  = potentials[29:20];
+  assign \potentials<3>  = potentials[39:30];
+  assign \potentials<4>  = potentials[49:40];
   assign word[7] = executed_is_final;
   assign word[6] = executed_is_first;
   assign word[57:8] = potentials;
@@ -4855,7 +4466,7 @@ module \reference.layer_1 (rst, events__ready, words__ready, events__payload, ev
 endmodule
 
 module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, fire, spikes, potentials, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
   wire \$1 ;
   wire [8:0] \$10 ;
   wire [8:0] \$11 ;
@@ -4920,11 +4531,11 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   wire [8:0] addend_3;
   wire [8:0] addend_4;
   reg [9:0] bias;
-  wire [1:0] \bias[0] ;
-  wire [1:0] \bias[1] ;
-  wire [1:0] \bias[2] ;
-  wire [1:0] \bias[3] ;
-  wire [1:0] \bias[4] ;
+  wire [1:0] \bias<0> ;
+  wire [1:0] \bias<1> ;
+  wire [1:0] \bias<2> ;
+  wire [1:0] \bias<3> ;
+  wire [1:0] \bias<4> ;
   input clk;
   wire clk;
   reg closes = 1'h0;
@@ -4959,17 +4570,17 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   reg [8:0] potential_4 = 9'h1fb;
   output [49:0] potentials;
   wire [49:0] potentials;
-  wire [9:0] \potentials[0] ;
-  wire [9:0] \potentials[1] ;
-  wire [9:0] \potentials[2] ;
-  wire [9:0] \potentials[3] ;
-  wire [9:0] \potentials[4] ;
+  wire [9:0] \potentials<0> ;
+  wire [9:0] \potentials<1> ;
+  wire [9:0] \potentials<2> ;
+  wire [9:0] \potentials<3> ;
+  wire [9:0] \potentials<4> ;
   reg [29:0] rest;
-  wire [5:0] \rest[0] ;
-  wire [5:0] \rest[1] ;
-  wire [5:0] \rest[2] ;
-  wire [5:0] \rest[3] ;
-  wire [5:0] \rest[4] ;
+  wire [5:0] \rest<0> ;
+  wire [5:0] \rest<1> ;
+  wire [5:0] \rest<2> ;
+  wire [5:0] \rest<3> ;
+  wire [5:0] \rest<4> ;
   input rst;
   wire rst;
   output [4:0] spikes;
@@ -4983,11 +4594,11 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   wire [8:0] \total.lane_4 ;
   input [19:0] weights;
   wire [19:0] weights;
-  wire [3:0] \weights[0] ;
-  wire [3:0] \weights[1] ;
-  wire [3:0] \weights[2] ;
-  wire [3:0] \weights[3] ;
-  wire [3:0] \weights[4] ;
+  wire [3:0] \weights<0> ;
+  wire [3:0] \weights<1> ;
+  wire [3:0] \weights<2> ;
+  wire [3:0] \weights<3> ;
+  wire [3:0] \weights<4> ;
   wire [1:0] write__addr;
   wire [45:0] write__data;
   wire [8:0] \write__data.lane_0 ;
@@ -5071,21 +4682,21 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   always @(posedge clk)
     enable <= \$43 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$44  = \$5 ;
     if (rst) begin
       \$44  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$45  = \$7 ;
     if (rst) begin
       \$45  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$46  = potential_0;
     if (enable) begin
       \$46  = \$8 ;
@@ -5095,7 +4706,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$47  = potential_1;
     if (enable) begin
       \$47  = \$9 ;
@@ -5105,7 +4716,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$48  = potential_2;
     if (enable) begin
       \$48  = \$10 ;
@@ -5115,7 +4726,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$49  = potential_3;
     if (enable) begin
       \$49  = \$11 ;
@@ -5125,7 +4736,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$50  = potential_4;
     if (enable) begin
       \$50  = \$12 ;
@@ -5135,7 +4746,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     (* full_case = 32'd1 *)
     casez (_fold)
       1'h0:
@@ -5145,7 +4756,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     (* full_case = 32'd1 *)
     casez (_fold)
       1'h0:
@@ -5155,21 +4766,21 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$41  = fold;
     if (rst) begin
       \$41  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$42  = \$2 ;
     if (rst) begin
       \$42  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     \$43  = \$3 ;
     if (rst) begin
       \$43  = 1'h0;
@@ -5200,26 +4811,26 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   assign \write__data.lane_2  = total[27:19];
   assign \write__data.lane_3  = total[36:28];
   assign \write__data.lane_4  = total[45:37];
-  assign \bias[0]  = bias[1:0];
-  assign \bias[1]  = bias[3:2];
-  assign \bias[2]  = bias[5:4];
-  assign \bias[3]  = bias[7:6];
-  assign \bias[4]  = bias[9:8];
-  assign \rest[0]  = rest[5:0];
-  assign \rest[1]  = rest[11:6];
-  assign \rest[2]  = rest[17:12];
-  assign \rest[3]  = rest[23:18];
-  assign \rest[4]  = rest[29:24];
-  assign \weights[0]  = weights[3:0];
-  assign \weights[1]  = weights[7:4];
-  assign \weights[2]  = weights[11:8];
-  assign \weights[3]  = weights[15:12];
-  assign \weights[4]  = weights[19:16];
-  assign \potentials[0]  = potentials[9:0];
-  assign \potentials[1]  = potentials[19:10];
-  assign \potentials[2]  = potentials[29:20];
-  assign \potentials[3]  = potentials[39:30];
-  assign \potentials[4]  = potentials[49:40];
+  assign \bias<0>  = bias[1:0];
+  assign \bias<1>  = bias[3:2];
+  assign \bias<2>  = bias[5:4];
+  assign \bias<3>  = bias[7:6];
+  assign \bias<4>  = bias[9:8];
+  assign \rest<0>  = rest[5:0];
+  assign \rest<1>  = rest[11:6];
+  assign \rest<2>  = rest[17:12];
+  assign \rest<3>  = rest[23:18];
+  assign \rest<4>  = rest[29:24];
+  assign \weights<0>  = weights[3:0];
+  assign \weights<1>  = weights[7:4];
+  assign \weights<2>  = weights[11:8];
+  assign \weights<3>  = weights[15:12];
+  assign \weights<4>  = weights[19:16];
+  assign \potentials<0>  = potentials[9:0];
+  assign \potentials<1>  = potentials[19:10];
+  assign \potentials<2>  = potentials[29:20];
+  assign \potentials<3>  = potentials[39:30];
+  assign \potentials<4>  = potentials[49:40];
   assign potentials[49:40] = { potential_4[8], potential_4 };
   assign potentials[39:30] = { potential_3[8], potential_3 };
   assign potentials[29:20] = { potential_2[8], potential_2 };
@@ -5242,7 +4853,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
 endmodule
 
 module \reference.layer_1.queue (rst, room, words__payload, words__ready, reserve, word, push, words__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -5286,11 +4897,11 @@ module \reference.layer_1.queue (rst, room, words__payload, words__ready, reserv
   wire \word.first ;
   wire \word.last ;
   wire [49:0] \word.potentials ;
-  wire [9:0] \word.potentials[0] ;
-  wire [9:0] \word.potentials[1] ;
-  wire [9:0] \word.potentials[2] ;
-  wire [9:0] \word.potentials[3] ;
-  wire [9:0] \word.potentials[4] ;
+  wire [9:0] \word.potentials<0> ;
+  wire [9:0] \word.potentials<1> ;
+  wire [9:0] \word.potentials<2> ;
+  wire [9:0] \word.potentials<3> ;
+  wire [9:0] \word.potentials<4> ;
   wire [4:0] \word.spikes ;
   output [57:0] words__payload;
   wire [57:0] words__payload;
@@ -5298,11 +4909,11 @@ module \reference.layer_1.queue (rst, room, words__payload, words__ready, reserv
   wire \words__payload.first ;
   wire \words__payload.last ;
   wire [49:0] \words__payload.potentials ;
-  wire [9:0] \words__payload.potentials[0] ;
-  wire [9:0] \words__payload.potentials[1] ;
-  wire [9:0] \words__payload.potentials[2] ;
-  wire [9:0] \words__payload.potentials[3] ;
-  wire [9:0] \words__payload.potentials[4] ;
+  wire [9:0] \words__payload.potentials<0> ;
+  wire [9:0] \words__payload.potentials<1> ;
+  wire [9:0] \words__payload.potentials<2> ;
+  wire [9:0] \words__payload.potentials<3> ;
+  wire [9:0] \words__payload.potentials<4> ;
   wire [4:0] \words__payload.spikes ;
   input words__ready;
   wire words__ready;
@@ -5362,28 +4973,28 @@ module \reference.layer_1.queue (rst, room, words__payload, words__ready, reserv
   always @(posedge clk)
     words__valid <= \$15 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$12  = \$6 [4:0];
     if (rst) begin
       \$12  = 5'h10;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$13  = \$7 [4:0];
     if (rst) begin
       \$13  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$14  = \$8 [4:0];
     if (rst) begin
       \$14  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$15  = \$11 ;
     if (rst) begin
       \$15  = 1'h0;
@@ -5401,314 +5012,21 @@ module \reference.layer_1.queue (rst, room, words__payload, words__ready, reserv
   assign \word.first  = word[6];
   assign \word.final  = word[7];
   assign \word.potentials  = word[57:8];
-  assign \word.potentials[0]  = word[17:8];
-  assign \word.potentials[1]  = word[27:18];
-  assign \word.potentials[2]  = word[37:28];
-  assign \word.potentials[3]  = word[47:38];
-  assign \word.potentials[4]  = word[57:48];
+  assign \word.potentials<0>  = word[17:8];
+  assign \word.potentials<1>  = word[27:18];
+  assign \word.potentials<2>  = word[37:28];
+  assign \word.potentials<3>  = word[47:38];
+  assign \word.potentials<4>  = word[57:48];
   assign \words__payload.spikes  = words__payload[4:0];
   assign \words__payload.last  = words__payload[5];
   assign \words__payload.first  = words__payload[6];
   assign \words__payload.final  = words__payload[7];
   assign \words__payload.potentials  = words__payload[57:8];
-  assign \words__payload.potentials[0]  = words__payload[17:8];
-  assign \words__payload.potentials[1]  = words__payload[27:18];
-  assign \words__payload.potentials[2]  = words__payload[37:28];
-  assign \words__payload.potentials[3]  = words__payload[47:38];
-  assign \words__payload.potentials[4]  = words__payload[57:48];
-endmodule
-
-module \reference.layer_1.replay (rst, events__ready, replayed__payload, write__data, events__valid, replayed__ready, replayed__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire [4:0] \$12 ;
-  wire [1:0] \$13 ;
-  wire \$14 ;
-  reg [3:0] \$15 ;
-  reg \$16 ;
-  reg [3:0] \$17 ;
-  reg \$18 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire [4:0] \$7 ;
-  wire [4:0] \$8 ;
-  wire \$9 ;
-  wire can_drain;
-  wire can_fill;
-  input clk;
-  wire clk;
-  wire closes;
-  wire drain;
-  reg drained;
-  wire [5:0] events__payload;
-  wire [3:0] \events__payload.address ;
-  wire \events__payload.last ;
-  wire \events__payload.spike ;
-  output events__ready;
-  wire events__ready;
-  input events__valid;
-  wire events__valid;
-  wire fetch;
-  wire fill;
-  wire filled;
-  reg fold = 1'h0;
-  reg [3:0] index = 4'h0;
-  wire [4:0] read__addr;
-  wire [5:0] read__data;
-  wire read__en;
-  output [5:0] replayed__payload;
-  wire [5:0] replayed__payload;
-  wire [3:0] \replayed__payload.address ;
-  wire \replayed__payload.last ;
-  wire \replayed__payload.spike ;
-  input replayed__ready;
-  wire replayed__ready;
-  output replayed__valid;
-  reg replayed__valid = 1'h0;
-  input rst;
-  wire rst;
-  wire taken;
-  wire [4:0] write__addr;
-  input [5:0] write__data;
-  wire [5:0] write__data;
-  wire write__en;
-  reg [3:0] written = 4'h0;
-  (* no_rw_check = 32'd1 *)
-  reg [5:0] kept [31:0];
-  initial begin
-    kept[0] = 6'h00;
-    kept[1] = 6'h00;
-    kept[2] = 6'h00;
-    kept[3] = 6'h00;
-    kept[4] = 6'h00;
-    kept[5] = 6'h00;
-    kept[6] = 6'h00;
-    kept[7] = 6'h00;
-    kept[8] = 6'h00;
-    kept[9] = 6'h00;
-    kept[10] = 6'h00;
-    kept[11] = 6'h00;
-    kept[12] = 6'h00;
-    kept[13] = 6'h00;
-    kept[14] = 6'h00;
-    kept[15] = 6'h00;
-    kept[16] = 6'h00;
-    kept[17] = 6'h00;
-    kept[18] = 6'h00;
-    kept[19] = 6'h00;
-    kept[20] = 6'h00;
-    kept[21] = 6'h00;
-    kept[22] = 6'h00;
-    kept[23] = 6'h00;
-    kept[24] = 6'h00;
-    kept[25] = 6'h00;
-    kept[26] = 6'h00;
-    kept[27] = 6'h00;
-    kept[28] = 6'h00;
-    kept[29] = 6'h00;
-    kept[30] = 6'h00;
-    kept[31] = 6'h00;
-  end
-  always @(posedge clk) begin
-    if (write__en)
-      kept[{ fill, written }] <= write__data;
-  end
-  reg [5:0] _0_;
-  always @(posedge clk) begin
-    if (read__en) begin
-      _0_ <= kept[{ drain, index }];
-    end
-  end
-  assign replayed__payload = _0_;
-  assign write__en = events__valid & events__ready;
-  assign filled = write__en & write__data[5];
-  assign taken = replayed__valid & replayed__ready;
-  assign closes = taken & replayed__payload[5];
-  assign \$1  = ~ replayed__valid;
-  assign \$2  = \$1  | taken;
-  assign \$3  = can_drain & \$2 ;
-  assign \$4  = ~ closes;
-  assign fetch = \$3  & \$4 ;
-  assign \$5  = ~ replayed__valid;
-  assign read__en = \$5  | replayed__ready;
-  assign \$7  = written + 1'h1;
-  assign \$8  = write__data[5] ? 5'h00 : \$7 ;
-  assign \$9  = ~ taken;
-  assign \$10  = replayed__valid & \$9 ;
-  assign \$11  = fetch | \$10 ;
-  assign \$12  = index + 1'h1;
-  assign \$13  = fold + 1'h1;
-  always @(posedge clk)
-    written <= \$15 ;
-  always @(posedge clk)
-    replayed__valid <= \$16 ;
-  always @(posedge clk)
-    index <= \$17 ;
-  always @(posedge clk)
-    fold <= \$18 ;
-  \reference.layer_1.replay.halves  halves (
-    .can_drain(can_drain),
-    .can_fill(events__ready),
-    .clk(clk),
-    .drain(drain),
-    .drained(drained),
-    .fill(fill),
-    .filled(filled),
-    .rst(rst)
-  );
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    drained = 1'h0;
-    if (closes) begin
-      if (\$6 ) begin
-        drained = 1'h1;
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$15  = written;
-    if (write__en) begin
-      \$15  = \$8 [3:0];
-    end
-    if (rst) begin
-      \$15  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$16  = \$11 ;
-    if (rst) begin
-      \$16  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$17  = index;
-    if (fetch) begin
-      \$17  = \$12 [3:0];
-    end
-    if (closes) begin
-      \$17  = 4'h0;
-    end
-    if (rst) begin
-      \$17  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$18  = fold;
-    if (closes) begin
-      \$18  = \$13 [0];
-      if (\$14 ) begin
-        \$18  = 1'h0;
-      end
-    end
-    if (rst) begin
-      \$18  = 1'h0;
-    end
-  end
-  assign can_fill = events__ready;
-  assign write__addr = { fill, written };
-  assign events__payload = write__data;
-  assign read__data = replayed__payload;
-  assign read__addr = { drain, index };
-  assign \events__payload.address  = write__data[3:0];
-  assign \events__payload.spike  = write__data[4];
-  assign \events__payload.last  = write__data[5];
-  assign \replayed__payload.address  = replayed__payload[3:0];
-  assign \replayed__payload.spike  = replayed__payload[4];
-  assign \replayed__payload.last  = replayed__payload[5];
-  assign \$6  = fold;
-  assign \$14  = fold;
-endmodule
-
-module \reference.layer_1.replay.halves (rst, filled, can_fill, can_drain, drained, fill, drain, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  reg [1:0] \$4 ;
-  reg \$5 ;
-  reg \$6 ;
-  output can_drain;
-  wire can_drain;
-  output can_fill;
-  wire can_fill;
-  input clk;
-  wire clk;
-  output drain;
-  reg drain = 1'h0;
-  input drained;
-  wire drained;
-  output fill;
-  reg fill = 1'h0;
-  input filled;
-  wire filled;
-  reg [1:0] full = 2'h0;
-  input rst;
-  wire rst;
-  assign \$2  = ~ fill;
-  assign \$3  = ~ drain;
-  always @(posedge clk)
-    full <= \$4 ;
-  always @(posedge clk)
-    fill <= \$5 ;
-  always @(posedge clk)
-    drain <= \$6 ;
-  assign \$1  = full >> fill;
-  assign can_fill = ~ \$1 ;
-  assign can_drain = full >> drain;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$4  = full;
-    if (filled) begin
-      (* full_case = 32'd1 *)
-      casez (fill)
-        1'h0:
-            \$4 [0] = 1'h1;
-        1'h1:
-            \$4 [1] = 1'h1;
-      endcase
-    end
-    if (drained) begin
-      (* full_case = 32'd1 *)
-      casez (drain)
-        1'h0:
-            \$4 [0] = 1'h0;
-        1'h1:
-            \$4 [1] = 1'h0;
-      endcase
-    end
-    if (rst) begin
-      \$4  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$5  = fill;
-    if (filled) begin
-      \$5  = \$2 ;
-    end
-    if (rst) begin
-      \$5  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$6  = drain;
-    if (drained) begin
-      \$6  = \$3 ;
-    end
-    if (rst) begin
-      \$6  = 1'h0;
-    end
-  end
+  assign \words__payload.potentials<0>  = words__payload[17:8];
+  assign \words__payload.potentials<1>  = words__payload[27:18];
+  assign \words__payload.potentials<2>  = words__payload[37:28];
+  assign \words__payload.potentials<3>  = words__payload[47:38];
+  assign \words__payload.potentials<4>  = words__payload[57:48];
 endmodule
 
 module \reference.layer_1.weight_memory (rst, read__addr, weights, clk);
@@ -5724,11 +5042,11 @@ module \reference.layer_1.weight_memory (rst, read__addr, weights, clk);
   wire rst;
   output [19:0] weights;
   reg [19:0] weights = 20'h00000;
-  wire [3:0] \weights[0] ;
-  wire [3:0] \weights[1] ;
-  wire [3:0] \weights[2] ;
-  wire [3:0] \weights[3] ;
-  wire [3:0] \weights[4] ;
+  wire [3:0] \weights<0> ;
+  wire [3:0] \weights<1> ;
+  wire [3:0] \weights<2> ;
+  wire [3:0] \weights<3> ;
+  wire [3:0] \weights<4> ;
   (* ram_style = "block" *)
   reg [19:0] rows [31:0];
   initial begin
@@ -5774,15 +5092,15 @@ module \reference.layer_1.weight_memory (rst, read__addr, weights, clk);
     weights <= read__data;
   assign row = read__addr;
   assign \output  = weights;
-  assign \weights[0]  = weights[3:0];
-  assign \weights[1]  = weights[7:4];
-  assign \weights[2]  = weights[11:8];
-  assign \weights[3]  = weights[15:12];
-  assign \weights[4]  = weights[19:16];
+  assign \weights<0>  = weights[3:0];
+  assign \weights<1>  = weights[7:4];
+  assign \weights<2>  = weights[11:8];
+  assign \weights<3>  = weights[15:12];
+  assign \weights<4>  = weights[19:16];
 endmodule
 
 module \reference.readout (clk, rst, words__ready, words__payload, words__valid, results__valid, results__payload, results__ready);
-  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire \$1 ;
   wire [3:0] \$10 ;
   wire [4:0] \$11 ;
@@ -5834,27 +5152,27 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
   wire [4:0] \$9 ;
   reg \$signature__addr  = 1'h0;
   wire [19:0] \$signature__data ;
-  wire [3:0] \$signature__data[0] ;
-  wire [3:0] \$signature__data[1] ;
-  wire [3:0] \$signature__data[2] ;
-  wire [3:0] \$signature__data[3] ;
-  wire [3:0] \$signature__data[4] ;
+  wire [3:0] \$signature__data<0> ;
+  wire [3:0] \$signature__data<1> ;
+  wire [3:0] \$signature__data<2> ;
+  wire [3:0] \$signature__data<3> ;
+  wire [3:0] \$signature__data<4> ;
   wire advance;
   wire [19:0] \before ;
-  wire [3:0] \before[0] ;
-  wire [3:0] \before[1] ;
-  wire [3:0] \before[2] ;
-  wire [3:0] \before[3] ;
-  wire [3:0] \before[4] ;
+  wire [3:0] \before<0> ;
+  wire [3:0] \before<1> ;
+  wire [3:0] \before<2> ;
+  wire [3:0] \before<3> ;
+  wire [3:0] \before<4> ;
   reg [9:0] best = 10'h000;
   input clk;
   wire clk;
   wire [19:0] counts;
-  wire [3:0] \counts[0] ;
-  wire [3:0] \counts[1] ;
-  wire [3:0] \counts[2] ;
-  wire [3:0] \counts[3] ;
-  wire [3:0] \counts[4] ;
+  wire [3:0] \counts<0> ;
+  wire [3:0] \counts<1> ;
+  wire [3:0] \counts<2> ;
+  wire [3:0] \counts<3> ;
+  wire [3:0] \counts<4> ;
   (* init = 1'h0 *)
   wire fold;
   wire is_last;
@@ -5878,11 +5196,11 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
   wire [9:0] selected_potential;
   wire selects;
   wire [19:0] stored;
-  wire [3:0] \stored[0] ;
-  wire [3:0] \stored[1] ;
-  wire [3:0] \stored[2] ;
-  wire [3:0] \stored[3] ;
-  wire [3:0] \stored[4] ;
+  wire [3:0] \stored<0> ;
+  wire [3:0] \stored<1> ;
+  wire [3:0] \stored<2> ;
+  wire [3:0] \stored<3> ;
+  wire [3:0] \stored<4> ;
   reg [22:0] summed = 23'h000000;
   wire [3:0] \summed.count ;
   wire [9:0] \summed.current ;
@@ -5897,11 +5215,11 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
   wire \words__payload.first ;
   wire \words__payload.last ;
   wire [49:0] \words__payload.potentials ;
-  wire [9:0] \words__payload.potentials[0] ;
-  wire [9:0] \words__payload.potentials[1] ;
-  wire [9:0] \words__payload.potentials[2] ;
-  wire [9:0] \words__payload.potentials[3] ;
-  wire [9:0] \words__payload.potentials[4] ;
+  wire [9:0] \words__payload.potentials<0> ;
+  wire [9:0] \words__payload.potentials<1> ;
+  wire [9:0] \words__payload.potentials<2> ;
+  wire [9:0] \words__payload.potentials<3> ;
+  wire [9:0] \words__payload.potentials<4> ;
   wire [4:0] \words__payload.spikes ;
   output words__ready;
   wire words__ready;
@@ -5910,11 +5228,11 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
   (* init = 1'h0 *)
   wire write__addr;
   wire [19:0] write__data;
-  wire [3:0] \write__data[0] ;
-  wire [3:0] \write__data[1] ;
-  wire [3:0] \write__data[2] ;
-  wire [3:0] \write__data[3] ;
-  wire [3:0] \write__data[4] ;
+  wire [3:0] \write__data<0> ;
+  wire [3:0] \write__data<1> ;
+  wire [3:0] \write__data<2> ;
+  wire [3:0] \write__data<3> ;
+  wire [3:0] \write__data<4> ;
   wire write__en;
   (* no_rw_check = 32'd1 *)
   reg [19:0] \counts$29  [1:0];
@@ -5997,14 +5315,14 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
   assign \$35  = leads ? summed[3:0] : winner;
   assign \$36  = summing & leads;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$37  = \$22 ;
     if (rst) begin
       \$37  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$38  = \$signature__addr ;
     if (\$23 ) begin
       \$38  = \$25 [0];
@@ -6014,7 +5332,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$39  = lane;
     if (selects) begin
       \$39  = \$26 [2:0];
@@ -6027,7 +5345,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$40  = neuron;
     if (selects) begin
       \$40  = \$27 [3:0];
@@ -6040,7 +5358,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$41  = summing;
     if (advance) begin
       \$41  = selects;
@@ -6050,7 +5368,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$42  = summed;
     if (advance) begin
       \$42 [3:0] = neuron;
@@ -6063,7 +5381,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$43  = results__valid;
     if (advance) begin
       \$43  = summing;
@@ -6073,7 +5391,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$44  = results__payload;
     if (advance) begin
       { \$44 [22], \$44 [17:0] } = { summed[22], summed[17:0] };
@@ -6084,7 +5402,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$45  = best;
     if (advance) begin
       if (\$36 ) begin
@@ -6096,7 +5414,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     \$46  = winner;
     if (advance) begin
       if (\$36 ) begin
@@ -6108,7 +5426,7 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     (* full_case = 32'd1 *)
     casez (\$31 )
       4'h0:
@@ -6149,41 +5467,41 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
   assign \$signature__data  = stored;
   assign write__addr = \$signature__addr ;
   assign write__data = counts;
-  assign \before[0]  = \before [3:0];
-  assign \before[1]  = \before [7:4];
-  assign \before[2]  = \before [11:8];
-  assign \before[3]  = \before [15:12];
-  assign \before[4]  = \before [19:16];
+  assign \before<0>  = \before [3:0];
+  assign \before<1>  = \before [7:4];
+  assign \before<2>  = \before [11:8];
+  assign \before<3>  = \before [15:12];
+  assign \before<4>  = \before [19:16];
   assign \words__payload.spikes  = words__payload[4:0];
   assign \words__payload.last  = words__payload[5];
   assign \words__payload.first  = words__payload[6];
   assign \words__payload.final  = words__payload[7];
   assign \words__payload.potentials  = words__payload[57:8];
-  assign \words__payload.potentials[0]  = words__payload[17:8];
-  assign \words__payload.potentials[1]  = words__payload[27:18];
-  assign \words__payload.potentials[2]  = words__payload[37:28];
-  assign \words__payload.potentials[3]  = words__payload[47:38];
-  assign \words__payload.potentials[4]  = words__payload[57:48];
-  assign \stored[0]  = stored[3:0];
-  assign \stored[1]  = stored[7:4];
-  assign \stored[2]  = stored[11:8];
-  assign \stored[3]  = stored[15:12];
-  assign \stored[4]  = stored[19:16];
-  assign \counts[0]  = counts[3:0];
-  assign \counts[1]  = counts[7:4];
-  assign \counts[2]  = counts[11:8];
-  assign \counts[3]  = counts[15:12];
-  assign \counts[4]  = counts[19:16];
-  assign \$signature__data[0]  = stored[3:0];
-  assign \$signature__data[1]  = stored[7:4];
-  assign \$signature__data[2]  = stored[11:8];
-  assign \$signature__data[3]  = stored[15:12];
-  assign \$signature__data[4]  = stored[19:16];
-  assign \write__data[0]  = counts[3:0];
-  assign \write__data[1]  = counts[7:4];
-  assign \write__data[2]  = counts[11:8];
-  assign \write__data[3]  = counts[15:12];
-  assign \write__data[4]  = counts[19:16];
+  assign \words__payload.potentials<0>  = words__payload[17:8];
+  assign \words__payload.potentials<1>  = words__payload[27:18];
+  assign \words__payload.potentials<2>  = words__payload[37:28];
+  assign \words__payload.potentials<3>  = words__payload[47:38];
+  assign \words__payload.potentials<4>  = words__payload[57:48];
+  assign \stored<0>  = stored[3:0];
+  assign \stored<1>  = stored[7:4];
+  assign \stored<2>  = stored[11:8];
+  assign \stored<3>  = stored[15:12];
+  assign \stored<4>  = stored[19:16];
+  assign \counts<0>  = counts[3:0];
+  assign \counts<1>  = counts[7:4];
+  assign \counts<2>  = counts[11:8];
+  assign \counts<3>  = counts[15:12];
+  assign \counts<4>  = counts[19:16];
+  assign \$signature__data<0>  = stored[3:0];
+  assign \$signature__data<1>  = stored[7:4];
+  assign \$signature__data<2>  = stored[11:8];
+  assign \$signature__data<3>  = stored[15:12];
+  assign \$signature__data<4>  = stored[19:16];
+  assign \write__data<0>  = counts[3:0];
+  assign \write__data<1>  = counts[7:4];
+  assign \write__data<2>  = counts[11:8];
+  assign \write__data<3>  = counts[15:12];
+  assign \write__data<4>  = counts[19:16];
   assign \summed.neuron  = summed[3:0];
   assign \summed.count  = summed[7:4];
   assign \summed.current  = summed[17:8];
@@ -6206,25 +5524,813 @@ module \reference.readout (clk, rst, words__ready, words__payload, words__valid,
   assign \before [3:0] = \$2 ;
 endmodule
 
+module \reference.replay_0 (rst, collected__ready, collected__payload, collected__valid, replayed__ready, replayed__payload, replayed__valid, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [6:0] \$12 ;
+  wire [5:0] \$13 ;
+  wire \$14 ;
+  wire [2:0] \$15 ;
+  wire \$16 ;
+  reg [5:0] \$17 ;
+  reg [11:0] \$18 ;
+  reg \$19 ;
+  wire \$2 ;
+  reg [5:0] \$20 ;
+  reg \$21 ;
+  reg [1:0] \$22 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire [3:0] \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire [6:0] \$7 ;
+  wire [6:0] \$8 ;
+  wire \$9 ;
+  wire can_drain;
+  wire can_fill;
+  input clk;
+  wire clk;
+  wire closes;
+  input [7:0] collected__payload;
+  wire [7:0] collected__payload;
+  wire [5:0] \collected__payload.address ;
+  wire \collected__payload.last ;
+  wire \collected__payload.spike ;
+  output collected__ready;
+  wire collected__ready;
+  input collected__valid;
+  wire collected__valid;
+  wire drain;
+  reg drained;
+  reg [11:0] ends = 12'h000;
+  wire [5:0] \ends<0> ;
+  wire [5:0] \ends<1> ;
+  wire fetch;
+  wire fill;
+  wire filled;
+  reg [1:0] fold = 2'h0;
+  reg [5:0] index = 6'h00;
+  reg is_last = 1'h0;
+  wire [6:0] read__addr;
+  wire [6:0] read__data;
+  wire read__en;
+  output [7:0] replayed__payload;
+  wire [7:0] replayed__payload;
+  wire [5:0] \replayed__payload.address ;
+  wire \replayed__payload.last ;
+  wire \replayed__payload.spike ;
+  input replayed__ready;
+  wire replayed__ready;
+  output replayed__valid;
+  reg replayed__valid = 1'h0;
+  input rst;
+  wire rst;
+  wire taken;
+  wire [6:0] write__addr;
+  wire [6:0] write__data;
+  wire write__en;
+  reg [5:0] written = 6'h00;
+  (* no_rw_check = 32'd1 *)
+  reg [6:0] kept [127:0];
+  initial begin
+    kept[0] = 7'h00;
+    kept[1] = 7'h00;
+    kept[2] = 7'h00;
+    kept[3] = 7'h00;
+    kept[4] = 7'h00;
+    kept[5] = 7'h00;
+    kept[6] = 7'h00;
+    kept[7] = 7'h00;
+    kept[8] = 7'h00;
+    kept[9] = 7'h00;
+    kept[10] = 7'h00;
+    kept[11] = 7'h00;
+    kept[12] = 7'h00;
+    kept[13] = 7'h00;
+    kept[14] = 7'h00;
+    kept[15] = 7'h00;
+    kept[16] = 7'h00;
+    kept[17] = 7'h00;
+    kept[18] = 7'h00;
+    kept[19] = 7'h00;
+    kept[20] = 7'h00;
+    kept[21] = 7'h00;
+    kept[22] = 7'h00;
+    kept[23] = 7'h00;
+    kept[24] = 7'h00;
+    kept[25] = 7'h00;
+    kept[26] = 7'h00;
+    kept[27] = 7'h00;
+    kept[28] = 7'h00;
+    kept[29] = 7'h00;
+    kept[30] = 7'h00;
+    kept[31] = 7'h00;
+    kept[32] = 7'h00;
+    kept[33] = 7'h00;
+    kept[34] = 7'h00;
+    kept[35] = 7'h00;
+    kept[36] = 7'h00;
+    kept[37] = 7'h00;
+    kept[38] = 7'h00;
+    kept[39] = 7'h00;
+    kept[40] = 7'h00;
+    kept[41] = 7'h00;
+    kept[42] = 7'h00;
+    kept[43] = 7'h00;
+    kept[44] = 7'h00;
+    kept[45] = 7'h00;
+    kept[46] = 7'h00;
+    kept[47] = 7'h00;
+    kept[48] = 7'h00;
+    kept[49] = 7'h00;
+    kept[50] = 7'h00;
+    kept[51] = 7'h00;
+    kept[52] = 7'h00;
+    kept[53] = 7'h00;
+    kept[54] = 7'h00;
+    kept[55] = 7'h00;
+    kept[56] = 7'h00;
+    kept[57] = 7'h00;
+    kept[58] = 7'h00;
+    kept[59] = 7'h00;
+    kept[60] = 7'h00;
+    kept[61] = 7'h00;
+    kept[62] = 7'h00;
+    kept[63] = 7'h00;
+    kept[64] = 7'h00;
+    kept[65] = 7'h00;
+    kept[66] = 7'h00;
+    kept[67] = 7'h00;
+    kept[68] = 7'h00;
+    kept[69] = 7'h00;
+    kept[70] = 7'h00;
+    kept[71] = 7'h00;
+    kept[72] = 7'h00;
+    kept[73] = 7'h00;
+    kept[74] = 7'h00;
+    kept[75] = 7'h00;
+    kept[76] = 7'h00;
+    kept[77] = 7'h00;
+    kept[78] = 7'h00;
+    kept[79] = 7'h00;
+    kept[80] = 7'h00;
+    kept[81] = 7'h00;
+    kept[82] = 7'h00;
+    kept[83] = 7'h00;
+    kept[84] = 7'h00;
+    kept[85] = 7'h00;
+    kept[86] = 7'h00;
+    kept[87] = 7'h00;
+    kept[88] = 7'h00;
+    kept[89] = 7'h00;
+    kept[90] = 7'h00;
+    kept[91] = 7'h00;
+    kept[92] = 7'h00;
+    kept[93] = 7'h00;
+    kept[94] = 7'h00;
+    kept[95] = 7'h00;
+    kept[96] = 7'h00;
+    kept[97] = 7'h00;
+    kept[98] = 7'h00;
+    kept[99] = 7'h00;
+    kept[100] = 7'h00;
+    kept[101] = 7'h00;
+    kept[102] = 7'h00;
+    kept[103] = 7'h00;
+    kept[104] = 7'h00;
+    kept[105] = 7'h00;
+    kept[106] = 7'h00;
+    kept[107] = 7'h00;
+    kept[108] = 7'h00;
+    kept[109] = 7'h00;
+    kept[110] = 7'h00;
+    kept[111] = 7'h00;
+    kept[112] = 7'h00;
+    kept[113] = 7'h00;
+    kept[114] = 7'h00;
+    kept[115] = 7'h00;
+    kept[116] = 7'h00;
+    kept[117] = 7'h00;
+    kept[118] = 7'h00;
+    kept[119] = 7'h00;
+    kept[120] = 7'h00;
+    kept[121] = 7'h00;
+    kept[122] = 7'h00;
+    kept[123] = 7'h00;
+    kept[124] = 7'h00;
+    kept[125] = 7'h00;
+    kept[126] = 7'h00;
+    kept[127] = 7'h00;
+  end
+  always @(posedge clk) begin
+    if (write__en)
+      kept[{ fill, written }] <= collected__payload[6:0];
+  end
+  reg [6:0] _0_;
+  always @(posedge clk) begin
+    if (read__en) begin
+      _0_ <= kept[{ drain, index }];
+    end
+  end
+  assign read__data = _0_;
+  assign write__en = collected__valid & collected__ready;
+  assign filled = write__en & collected__payload[7];
+  assign taken = replayed__valid & replayed__ready;
+  assign closes = taken & is_last;
+  assign \$1  = ~ replayed__valid;
+  assign \$2  = \$1  | taken;
+  assign \$3  = can_drain & \$2 ;
+  assign \$4  = ~ closes;
+  assign fetch = \$3  & \$4 ;
+  assign \$5  = ~ replayed__valid;
+  assign read__en = \$5  | replayed__ready;
+  assign \$6  = fold == 2'h3;
+  assign \$7  = written + 1'h1;
+  assign \$8  = collected__payload[7] ? 7'h00 : \$7 ;
+  assign \$9  = ~ taken;
+  assign \$10  = replayed__valid & \$9 ;
+  assign \$11  = fetch | \$10 ;
+  assign \$12  = index + 1'h1;
+  assign \$41  = drain * 3'h6;
+  assign \$13  = ends >> \$41 ;
+  assign \$14  = index == \$13 ;
+  assign \$15  = fold + 1'h1;
+  assign \$16  = fold == 2'h3;
+  always @(posedge clk)
+    written <= \$17 ;
+  always @(posedge clk)
+    ends <= \$18 ;
+  always @(posedge clk)
+    replayed__valid <= \$19 ;
+  always @(posedge clk)
+    index <= \$20 ;
+  always @(posedge clk)
+    is_last <= \$21 ;
+  always @(posedge clk)
+    fold <= \$22 ;
+  \reference.replay_0.halves  halves (
+    .can_drain(can_drain),
+    .can_fill(collected__ready),
+    .clk(clk),
+    .drain(drain),
+    .drained(drained),
+    .fill(fill),
+    .filled(filled),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    drained = 1'h0;
+    if (closes) begin
+      if (\$6 ) begin
+        drained = 1'h1;
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$17  = written;
+    if (write__en) begin
+      \$17  = \$8 [5:0];
+    end
+    if (rst) begin
+      \$17  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$18  = ends;
+    if (filled) begin
+      (* full_case = 32'd1 *)
+      casez (fill)
+        1'h0:
+            \$18 [5:0] = written;
+        1'h1:
+            \$18 [11:6] = written;
+      endcase
+    end
+    if (rst) begin
+      \$18  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$19  = \$11 ;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$20  = index;
+    if (fetch) begin
+      \$20  = \$12 [5:0];
+    end
+    if (closes) begin
+      \$20  = 6'h00;
+    end
+    if (rst) begin
+      \$20  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$21  = is_last;
+    if (fetch) begin
+      \$21  = \$14 ;
+    end
+    if (rst) begin
+      \$21  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$22  = fold;
+    if (closes) begin
+      \$22  = \$15 [1:0];
+      if (\$16 ) begin
+        \$22  = 2'h0;
+      end
+    end
+    if (rst) begin
+      \$22  = 2'h0;
+    end
+  end
+  assign can_fill = collected__ready;
+  assign write__addr = { fill, written };
+  assign write__data = collected__payload[6:0];
+  assign read__addr = { drain, index };
+  assign \collected__payload.address  = collected__payload[5:0];
+  assign \collected__payload.spike  = collected__payload[6];
+  assign \collected__payload.last  = collected__payload[7];
+  assign \replayed__payload.address  = replayed__payload[5:0];
+  assign \replayed__payload.spike  = replayed__payload[6];
+  assign \replayed__payload.last  = replayed__payload[7];
+  assign \ends<0>  = ends[5:0];
+  assign \ends<1>  = ends[11:6];
+  assign replayed__payload[7] = is_last;
+  assign replayed__payload[6] = read__data[6];
+  assign replayed__payload[5:0] = read__data[5:0];
+endmodule
+
+module \reference.replay_0.halves (rst, filled, can_fill, can_drain, drained, fill, drain, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  reg [1:0] \$4 ;
+  reg \$5 ;
+  reg \$6 ;
+  output can_drain;
+  wire can_drain;
+  output can_fill;
+  wire can_fill;
+  input clk;
+  wire clk;
+  output drain;
+  reg drain = 1'h0;
+  input drained;
+  wire drained;
+  output fill;
+  reg fill = 1'h0;
+  input filled;
+  wire filled;
+  reg [1:0] full = 2'h0;
+  input rst;
+  wire rst;
+  assign \$2  = ~ fill;
+  assign \$3  = ~ drain;
+  always @(posedge clk)
+    full <= \$4 ;
+  always @(posedge clk)
+    fill <= \$5 ;
+  always @(posedge clk)
+    drain <= \$6 ;
+  assign \$1  = full >> fill;
+  assign can_fill = ~ \$1 ;
+  assign can_drain = full >> drain;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$4  = full;
+    if (filled) begin
+      (* full_case = 32'd1 *)
+      casez (fill)
+        1'h0:
+            \$4 [0] = 1'h1;
+        1'h1:
+            \$4 [1] = 1'h1;
+      endcase
+    end
+    if (drained) begin
+      (* full_case = 32'd1 *)
+      casez (drain)
+        1'h0:
+            \$4 [0] = 1'h0;
+        1'h1:
+            \$4 [1] = 1'h0;
+      endcase
+    end
+    if (rst) begin
+      \$4  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$5  = fill;
+    if (filled) begin
+      \$5  = \$2 ;
+    end
+    if (rst) begin
+      \$5  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$6  = drain;
+    if (drained) begin
+      \$6  = \$3 ;
+    end
+    if (rst) begin
+      \$6  = 1'h0;
+    end
+  end
+endmodule
+
+module \reference.replay_1 (rst, replayed__ready, collected__ready, collected__payload, collected__valid, replayed__payload, replayed__valid, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [2:0] \$12 ;
+  wire [1:0] \$13 ;
+  wire \$14 ;
+  wire [1:0] \$15 ;
+  wire \$16 ;
+  reg [1:0] \$17 ;
+  reg [3:0] \$18 ;
+  reg \$19 ;
+  wire \$2 ;
+  reg [1:0] \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire [2:0] \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire [2:0] \$7 ;
+  wire [2:0] \$8 ;
+  wire \$9 ;
+  wire can_drain;
+  wire can_fill;
+  input clk;
+  wire clk;
+  wire closes;
+  input [8:0] collected__payload;
+  wire [8:0] collected__payload;
+  wire [3:0] \collected__payload.base ;
+  wire \collected__payload.last ;
+  wire [3:0] \collected__payload.spikes ;
+  output collected__ready;
+  wire collected__ready;
+  input collected__valid;
+  wire collected__valid;
+  wire drain;
+  reg drained;
+  reg [3:0] ends = 4'h0;
+  wire [1:0] \ends<0> ;
+  wire [1:0] \ends<1> ;
+  wire fetch;
+  wire fill;
+  wire filled;
+  reg fold = 1'h0;
+  reg [1:0] index = 2'h0;
+  reg is_last = 1'h0;
+  wire [2:0] read__addr;
+  wire [7:0] read__data;
+  wire read__en;
+  output [8:0] replayed__payload;
+  wire [8:0] replayed__payload;
+  wire [3:0] \replayed__payload.base ;
+  wire \replayed__payload.last ;
+  wire [3:0] \replayed__payload.spikes ;
+  input replayed__ready;
+  wire replayed__ready;
+  output replayed__valid;
+  reg replayed__valid = 1'h0;
+  input rst;
+  wire rst;
+  wire taken;
+  wire [2:0] write__addr;
+  wire [7:0] write__data;
+  wire write__en;
+  reg [1:0] written = 2'h0;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] kept [7:0];
+  initial begin
+    kept[0] = 8'h00;
+    kept[1] = 8'h00;
+    kept[2] = 8'h00;
+    kept[3] = 8'h00;
+    kept[4] = 8'h00;
+    kept[5] = 8'h00;
+    kept[6] = 8'h00;
+    kept[7] = 8'h00;
+  end
+  always @(posedge clk) begin
+    if (write__en)
+      kept[{ fill, written }] <= { collected__payload[8:5], collected__payload[3:0] };
+  end
+  reg [7:0] _0_;
+  always @(posedge clk) begin
+    if (read__en) begin
+      _0_ <= kept[{ drain, index }];
+    end
+  end
+  assign read__data = _0_;
+  assign write__en = collected__valid & collected__ready;
+  assign filled = write__en & collected__payload[4];
+  assign taken = replayed__valid & replayed__ready;
+  assign closes = taken & is_last;
+  assign \$1  = ~ replayed__valid;
+  assign \$2  = \$1  | taken;
+  assign \$3  = can_drain & \$2 ;
+  assign \$4  = ~ closes;
+  assign fetch = \$3  & \$4 ;
+  assign \$5  = ~ replayed__valid;
+  assign read__en = \$5  | replayed__ready;
+  assign \$7  = written + 1'h1;
+  assign \$8  = collected__payload[4] ? 3'h0 : \$7 ;
+  assign \$9  = ~ taken;
+  assign \$10  = replayed__valid & \$9 ;
+  assign \$11  = fetch | \$10 ;
+  assign \$12  = index + 1'h1;
+  assign \$41  = drain * 2'h2;
+  assign \$13  = ends >> \$41 ;
+  assign \$14  = index == \$13 ;
+  assign \$15  = fold + 1'h1;
+  always @(posedge clk)
+    written <= \$17 ;
+  always @(posedge clk)
+    ends <= \$18 ;
+  always @(posedge clk)
+    replayed__valid <= \$19 ;
+  always @(posedge clk)
+    index <= \$20 ;
+  always @(posedge clk)
+    is_last <= \$21 ;
+  always @(posedge clk)
+    fold <= \$22 ;
+  \reference.replay_1.halves  halves (
+    .can_drain(can_drain),
+    .can_fill(collected__ready),
+    .clk(clk),
+    .drain(drain),
+    .drained(drained),
+    .fill(fill),
+    .filled(filled),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    drained = 1'h0;
+    if (closes) begin
+      if (\$6 ) begin
+        drained = 1'h1;
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    \$17  = written;
+    if (write__en) begin
+      \$17  = \$8 [1:0];
+    end
+    if (rst) begin
+      \$17  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    \$18  = ends;
+    if (filled) begin
+      (* full_case = 32'd1 *)
+      casez (fill)
+        1'h0:
+            \$18 [1:0] = written;
+        1'h1:
+            \$18 [3:2] = written;
+      endcase
+    end
+    if (rst) begin
+      \$18  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    \$19  = \$11 ;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    \$20  = index;
+    if (fetch) begin
+      \$20  = \$12 [1:0];
+    end
+    if (closes) begin
+      \$20  = 2'h0;
+    end
+    if (rst) begin
+      \$20  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    \$21  = is_last;
+    if (fetch) begin
+      \$21  = \$14 ;
+    end
+    if (rst) begin
+      \$21  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    \$22  = fold;
+    if (closes) begin
+      \$22  = \$15 [0];
+      if (\$16 ) begin
+        \$22  = 1'h0;
+      end
+    end
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  assign can_fill = collected__ready;
+  assign write__addr = { fill, written };
+  assign write__data = { collected__payload[8:5], collected__payload[3:0] };
+  assign read__addr = { drain, index };
+  assign \collected__payload.spikes  = collected__payload[3:0];
+  assign \collected__payload.last  = collected__payload[4];
+  assign \collected__payload.base  = collected__payload[8:5];
+  assign \replayed__payload.spikes  = replayed__payload[3:0];
+  assign \replayed__payload.last  = replayed__payload[4];
+  assign \replayed__payload.base  = replayed__payload[8:5];
+  assign \ends<0>  = ends[1:0];
+  assign \ends<1>  = ends[3:2];
+  assign replayed__payload[4] = is_last;
+  assign replayed__payload[8:5] = read__data[7:4];
+  assign replayed__payload[3:0] = read__data[3:0];
+  assign \$6  = fold;
+  assign \$16  = fold;
+endmodule
+
+module \reference.replay_1.halves (rst, filled, can_fill, can_drain, drained, fill, drain, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  reg [1:0] \$4 ;
+  reg \$5 ;
+  reg \$6 ;
+  output can_drain;
+  wire can_drain;
+  output can_fill;
+  wire can_fill;
+  input clk;
+  wire clk;
+  output drain;
+  reg drain = 1'h0;
+  input drained;
+  wire drained;
+  output fill;
+  reg fill = 1'h0;
+  input filled;
+  wire filled;
+  reg [1:0] full = 2'h0;
+  input rst;
+  wire rst;
+  assign \$2  = ~ fill;
+  assign \$3  = ~ drain;
+  always @(posedge clk)
+    full <= \$4 ;
+  always @(posedge clk)
+    fill <= \$5 ;
+  always @(posedge clk)
+    drain <= \$6 ;
+  assign \$1  = full >> fill;
+  assign can_fill = ~ \$1 ;
+  assign can_drain = full >> drain;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$4  = full;
+    if (filled) begin
+      (* full_case = 32'd1 *)
+      casez (fill)
+        1'h0:
+            \$4 [0] = 1'h1;
+        1'h1:
+            \$4 [1] = 1'h1;
+      endcase
+    end
+    if (drained) begin
+      (* full_case = 32'd1 *)
+      casez (drain)
+        1'h0:
+            \$4 [0] = 1'h0;
+        1'h1:
+            \$4 [1] = 1'h0;
+      endcase
+    end
+    if (rst) begin
+      \$4  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$5  = fill;
+    if (filled) begin
+      \$5  = \$2 ;
+    end
+    if (rst) begin
+      \$5  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$6  = drain;
+    if (drained) begin
+      \$6  = \$3 ;
+    end
+    if (rst) begin
+      \$6  = 1'h0;
+    end
+  end
+endmodule
+
 module \reference.serializer_0 (rst, words__payload, words__ready, events__ready, words__valid, events__payload, loaded, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [16:0] \$1 ;
   wire \$10 ;
+  wire \$100 ;
+  wire \$101 ;
+  wire [1:0] \$102 ;
+  wire [2:0] \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
   wire \$11 ;
+  wire [1:0] \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire [1:0] \$114 ;
+  wire [2:0] \$115 ;
+  wire [3:0] \$116 ;
+  wire [6:0] \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire \$129 ;
   wire \$13 ;
+  wire \$130 ;
+  wire \$131 ;
+  wire \$132 ;
+  wire \$133 ;
+  wire [6:0] \$134 ;
+  wire \$135 ;
+  reg [22:0] \$136 ;
+  reg \$137 ;
   wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire [1:0] \$19 ;
+  wire \$19 ;
   wire [16:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [1:0] \$23 ;
-  wire [2:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
@@ -6232,14 +6338,14 @@ module \reference.serializer_0 (rst, words__payload, words__ready, events__ready
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
-  wire [1:0] \$31 ;
+  wire \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire [1:0] \$35 ;
-  wire [2:0] \$36 ;
-  wire [3:0] \$37 ;
-  wire [6:0] \$38 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
@@ -6258,14 +6364,55 @@ module \reference.serializer_0 (rst, words__payload, words__ready, events__ready
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
-  wire [6:0] \$55 ;
+  wire \$55 ;
   wire \$56 ;
-  reg [22:0] \$57 ;
-  reg \$58 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
   wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire [1:0] \$98 ;
+  wire \$99 ;
   input clk;
   wire clk;
   wire done;
@@ -6297,90 +6444,153 @@ module \reference.serializer_0 (rst, words__payload, words__ready, events__ready
   wire words__ready;
   input words__valid;
   wire words__valid;
-  assign \$39  = group[0] | group[1];
-  assign \$40  = group[2] | group[3];
-  assign \$41  = \$39  | \$40 ;
-  assign \$42  = group[4] | group[5];
-  assign \$43  = group[6] | group[7];
-  assign \$44  = \$42  | \$43 ;
-  assign \$45  = \$41  | \$44 ;
-  assign \$46  = group[8] | group[9];
-  assign \$47  = group[10] | group[11];
-  assign \$48  = \$46  | \$47 ;
-  assign \$49  = group[12] | group[13];
-  assign \$50  = group[14] | group[15];
-  assign \$51  = \$49  | \$50 ;
-  assign \$52  = \$48  | \$51 ;
-  assign \$53  = \$45  | \$52 ;
-  assign \$54  = group[16] & done;
-  assign \$55  = words__payload[22:17] + 1'h0;
-  always @(posedge clk)
-    group <= \$57 ;
-  always @(posedge clk)
-    loaded <= \$58 ;
   assign \$1  = group[15:0] - 1'h1;
   assign \$2  = { 1'h0, group[15:0] } & \$1 ;
-  assign done = ! \$2 [15:0];
-  assign \$3  = ~ loaded;
-  assign \$4  = events__ready & done;
-  assign free = \$3  | \$4 ;
-  assign \$5  = free & words__valid;
-  assign \$6  = group[0] | group[1];
-  assign \$7  = group[2] | group[3];
-  assign \$8  = \$6  | \$7 ;
-  assign \$9  = group[4] | group[5];
-  assign \$10  = group[6] | group[7];
-  assign \$11  = \$9  | \$10 ;
-  assign \$12  = \$8  | \$11 ;
-  assign \$13  = group[0] | group[1];
-  assign \$14  = group[2] | group[3];
-  assign \$15  = \$13  | \$14 ;
-  assign \$16  = group[0] | group[1];
-  assign \$17  = group[0] ? 1'h0 : 1'h1;
-  assign \$18  = group[2] ? 1'h0 : 1'h1;
-  assign \$19  = \$16  ? { 1'h0, \$17  } : { 1'h1, \$18  };
-  assign \$20  = group[4] | group[5];
-  assign \$21  = group[4] ? 1'h0 : 1'h1;
-  assign \$22  = group[6] ? 1'h0 : 1'h1;
-  assign \$23  = \$20  ? { 1'h0, \$21  } : { 1'h1, \$22  };
-  assign \$24  = \$15  ? { 1'h0, \$19  } : { 1'h1, \$23  };
-  assign \$25  = group[8] | group[9];
-  assign \$26  = group[10] | group[11];
-  assign \$27  = \$25  | \$26 ;
-  assign \$28  = group[8] | group[9];
-  assign \$29  = group[8] ? 1'h0 : 1'h1;
-  assign \$30  = group[10] ? 1'h0 : 1'h1;
-  assign \$31  = \$28  ? { 1'h0, \$29  } : { 1'h1, \$30  };
-  assign \$32  = group[12] | group[13];
-  assign \$33  = group[12] ? 1'h0 : 1'h1;
-  assign \$34  = group[14] ? 1'h0 : 1'h1;
-  assign \$35  = \$32  ? { 1'h0, \$33  } : { 1'h1, \$34  };
-  assign \$36  = \$27  ? { 1'h0, \$31  } : { 1'h1, \$35  };
-  assign \$37  = \$12  ? { 1'h0, \$24  } : { 1'h1, \$36  };
-  assign \$38  = group[22:17] + \$37 ;
+  assign \$4  = group[0] & group[1];
+  assign \$7  = group[2] & group[3];
+  assign \$9  = \$5  | \$8 ;
+  assign \$10  = group[0] | group[1];
+  assign \$11  = group[2] | group[3];
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = \$9  | \$12 ;
+  assign \$15  = group[4] & group[5];
+  assign \$18  = group[6] & group[7];
+  assign \$20  = \$16  | \$19 ;
+  assign \$21  = group[4] | group[5];
+  assign \$22  = group[6] | group[7];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = \$20  | \$23 ;
+  assign \$25  = \$13  | \$24 ;
+  assign \$26  = group[0] | group[1];
+  assign \$27  = group[2] | group[3];
+  assign \$28  = \$26  | \$27 ;
+  assign \$29  = group[4] | group[5];
+  assign \$30  = group[6] | group[7];
+  assign \$31  = \$29  | \$30 ;
+  assign \$32  = \$28  & \$31 ;
+  assign \$33  = \$25  | \$32 ;
+  assign \$35  = group[8] & group[9];
+  assign \$38  = group[10] & group[11];
+  assign \$40  = \$36  | \$39 ;
+  assign \$41  = group[8] | group[9];
+  assign \$42  = group[10] | group[11];
+  assign \$43  = \$41  & \$42 ;
+  assign \$44  = \$40  | \$43 ;
+  assign \$46  = group[12] & group[13];
+  assign \$49  = group[14] & group[15];
+  assign \$51  = \$47  | \$50 ;
+  assign \$52  = group[12] | group[13];
+  assign \$53  = group[14] | group[15];
+  assign \$54  = \$52  & \$53 ;
+  assign \$55  = \$51  | \$54 ;
+  assign \$56  = \$44  | \$55 ;
+  assign \$57  = group[8] | group[9];
+  assign \$58  = group[10] | group[11];
+  assign \$59  = \$57  | \$58 ;
+  assign \$60  = group[12] | group[13];
+  assign \$61  = group[14] | group[15];
+  assign \$62  = \$60  | \$61 ;
+  assign \$63  = \$59  & \$62 ;
+  assign \$64  = \$56  | \$63 ;
+  assign \$65  = \$33  | \$64 ;
+  assign \$66  = group[0] | group[1];
+  assign \$67  = group[2] | group[3];
+  assign \$68  = \$66  | \$67 ;
+  assign \$69  = group[4] | group[5];
+  assign \$70  = group[6] | group[7];
+  assign \$71  = \$69  | \$70 ;
+  assign \$72  = \$68  | \$71 ;
+  assign \$73  = group[8] | group[9];
+  assign \$74  = group[10] | group[11];
+  assign \$75  = \$73  | \$74 ;
+  assign \$76  = group[12] | group[13];
+  assign \$77  = group[14] | group[15];
+  assign \$78  = \$76  | \$77 ;
+  assign \$79  = \$75  | \$78 ;
+  assign \$80  = \$72  & \$79 ;
+  assign \$81  = \$65  | \$80 ;
+  assign done = ~ \$81 ;
+  assign \$82  = ~ loaded;
+  assign \$83  = events__ready & done;
+  assign free = \$82  | \$83 ;
+  assign \$84  = free & words__valid;
+  assign \$85  = group[0] | group[1];
+  assign \$86  = group[2] | group[3];
+  assign \$87  = \$85  | \$86 ;
+  assign \$88  = group[4] | group[5];
+  assign \$89  = group[6] | group[7];
+  assign \$90  = \$88  | \$89 ;
+  assign \$91  = \$87  | \$90 ;
+  assign \$92  = group[0] | group[1];
+  assign \$93  = group[2] | group[3];
+  assign \$94  = \$92  | \$93 ;
+  assign \$95  = group[0] | group[1];
+  assign \$96  = group[0] ? 1'h0 : 1'h1;
+  assign \$97  = group[2] ? 1'h0 : 1'h1;
+  assign \$98  = \$95  ? { 1'h0, \$96  } : { 1'h1, \$97  };
+  assign \$99  = group[4] | group[5];
+  assign \$100  = group[4] ? 1'h0 : 1'h1;
+  assign \$101  = group[6] ? 1'h0 : 1'h1;
+  assign \$102  = \$99  ? { 1'h0, \$100  } : { 1'h1, \$101  };
+  assign \$103  = \$94  ? { 1'h0, \$98  } : { 1'h1, \$102  };
+  assign \$104  = group[8] | group[9];
+  assign \$105  = group[10] | group[11];
+  assign \$106  = \$104  | \$105 ;
+  assign \$107  = group[8] | group[9];
+  assign \$108  = group[8] ? 1'h0 : 1'h1;
+  assign \$109  = group[10] ? 1'h0 : 1'h1;
+  assign \$110  = \$107  ? { 1'h0, \$108  } : { 1'h1, \$109  };
+  assign \$111  = group[12] | group[13];
+  assign \$112  = group[12] ? 1'h0 : 1'h1;
+  assign \$113  = group[14] ? 1'h0 : 1'h1;
+  assign \$114  = \$111  ? { 1'h0, \$112  } : { 1'h1, \$113  };
+  assign \$115  = \$106  ? { 1'h0, \$110  } : { 1'h1, \$114  };
+  assign \$116  = \$91  ? { 1'h0, \$103  } : { 1'h1, \$115  };
+  assign \$117  = group[22:17] + \$116 ;
+  assign \$118  = group[0] | group[1];
+  assign \$119  = group[2] | group[3];
+  assign \$120  = \$118  | \$119 ;
+  assign \$121  = group[4] | group[5];
+  assign \$122  = group[6] | group[7];
+  assign \$123  = \$121  | \$122 ;
+  assign \$124  = \$120  | \$123 ;
+  assign \$125  = group[8] | group[9];
+  assign \$126  = group[10] | group[11];
+  assign \$127  = \$125  | \$126 ;
+  assign \$128  = group[12] | group[13];
+  assign \$129  = group[14] | group[15];
+  assign \$130  = \$128  | \$129 ;
+  assign \$131  = \$127  | \$130 ;
+  assign \$132  = \$124  | \$131 ;
+  assign \$133  = group[16] & done;
+  assign \$134  = words__payload[22:17] + 1'h0;
+  always @(posedge clk)
+    group <= \$136 ;
+  always @(posedge clk)
+    loaded <= \$137 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$57  = group;
+    \$136  = group;
     if (events__ready) begin
-      \$57 [15:0] = \$2 [15:0];
+      \$136 [15:0] = \$2 [15:0];
     end
     if (free) begin
-      \$57 [15:0] = words__payload[15:0];
-      \$57 [22:17] = \$55 [5:0];
-      \$57 [16] = \$56 ;
+      \$136 [15:0] = words__payload[15:0];
+      \$136 [22:17] = \$134 [5:0];
+      \$136 [16] = \$135 ;
     end
     if (rst) begin
-      \$57  = 23'h000000;
+      \$136  = 23'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$58  = loaded;
+    \$137  = loaded;
     if (free) begin
-      \$58  = words__valid;
+      \$137  = words__valid;
     end
     if (rst) begin
-      \$58  = 1'h0;
+      \$137  = 1'h0;
     end
   end
   assign rest = \$2 [15:0];
@@ -6394,33 +6604,60 @@ module \reference.serializer_0 (rst, words__payload, words__ready, events__ready
   assign \words__payload.spikes  = words__payload[15:0];
   assign \words__payload.last  = words__payload[16];
   assign \words__payload.base  = words__payload[22:17];
-  assign events__payload[7] = \$54 ;
-  assign events__payload[6] = \$53 ;
-  assign events__payload[5:0] = \$38 [5:0];
-  assign words__ready = \$5 ;
-  assign \$56  = words__payload[16];
+  assign events__payload[7] = \$133 ;
+  assign events__payload[6] = \$132 ;
+  assign events__payload[5:0] = \$117 [5:0];
+  assign \$3  = 1'h0;
+  assign \$5  = \$4 ;
+  assign \$6  = 1'h0;
+  assign \$8  = \$7 ;
+  assign \$14  = 1'h0;
+  assign \$16  = \$15 ;
+  assign \$17  = 1'h0;
+  assign \$19  = \$18 ;
+  assign \$34  = 1'h0;
+  assign \$36  = \$35 ;
+  assign \$37  = 1'h0;
+  assign \$39  = \$38 ;
+  assign \$45  = 1'h0;
+  assign \$47  = \$46 ;
+  assign \$48  = 1'h0;
+  assign \$50  = \$49 ;
+  assign words__ready = \$84 ;
+  assign \$135  = words__payload[16];
 endmodule
 
-module \reference.serializer_1 (rst, words__ready, events__ready, words__payload, words__valid, events__payload, loaded, clk);
+module \reference.serializer_1 (rst, words__ready, events__payload, loaded, events__ready, words__payload, words__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [4:0] \$1 ;
-  wire [4:0] \$10 ;
+  wire \$10 ;
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [4:0] \$15 ;
+  wire \$15 ;
   wire \$16 ;
-  reg [8:0] \$17 ;
-  reg \$18 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire [4:0] \$2 ;
+  wire [1:0] \$20 ;
+  wire [4:0] \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [4:0] \$26 ;
+  wire \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [1:0] \$9 ;
+  wire \$9 ;
   input clk;
   wire clk;
   wire done;
@@ -6454,48 +6691,55 @@ module \reference.serializer_1 (rst, words__ready, events__ready, words__payload
   wire words__valid;
   assign \$1  = group[3:0] - 1'h1;
   assign \$2  = { 1'h0, group[3:0] } & \$1 ;
-  assign done = ! \$2 [3:0];
-  assign \$3  = ~ loaded;
-  assign \$4  = events__ready & done;
-  assign free = \$3  | \$4 ;
-  assign \$5  = free & words__valid;
-  assign \$6  = group[0] | group[1];
-  assign \$7  = group[0] ? 1'h0 : 1'h1;
-  assign \$8  = group[2] ? 1'h0 : 1'h1;
-  assign \$9  = \$6  ? { 1'h0, \$7  } : { 1'h1, \$8  };
-  assign \$10  = group[8:5] + \$9 ;
-  assign \$11  = group[0] | group[1];
-  assign \$12  = group[2] | group[3];
-  assign \$13  = \$11  | \$12 ;
-  assign \$14  = group[4] & done;
-  assign \$15  = words__payload[8:5] + 1'h0;
+  assign \$4  = group[0] & group[1];
+  assign \$7  = group[2] & group[3];
+  assign \$9  = \$5  | \$8 ;
+  assign \$10  = group[0] | group[1];
+  assign \$11  = group[2] | group[3];
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = \$9  | \$12 ;
+  assign done = ~ \$13 ;
+  assign \$14  = ~ loaded;
+  assign \$15  = events__ready & done;
+  assign free = \$14  | \$15 ;
+  assign \$16  = free & words__valid;
+  assign \$17  = group[0] | group[1];
+  assign \$18  = group[0] ? 1'h0 : 1'h1;
+  assign \$19  = group[2] ? 1'h0 : 1'h1;
+  assign \$20  = \$17  ? { 1'h0, \$18  } : { 1'h1, \$19  };
+  assign \$21  = group[8:5] + \$20 ;
+  assign \$22  = group[0] | group[1];
+  assign \$23  = group[2] | group[3];
+  assign \$24  = \$22  | \$23 ;
+  assign \$25  = group[4] & done;
+  assign \$26  = words__payload[8:5] + 1'h0;
   always @(posedge clk)
-    group <= \$17 ;
+    group <= \$28 ;
   always @(posedge clk)
-    loaded <= \$18 ;
+    loaded <= \$29 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
-    \$17  = group;
+    \$28  = group;
     if (events__ready) begin
-      \$17 [3:0] = \$2 [3:0];
+      \$28 [3:0] = \$2 [3:0];
     end
     if (free) begin
-      \$17 [3:0] = words__payload[3:0];
-      \$17 [8:5] = \$15 [3:0];
-      \$17 [4] = \$16 ;
+      \$28 [3:0] = words__payload[3:0];
+      \$28 [8:5] = \$26 [3:0];
+      \$28 [4] = \$27 ;
     end
     if (rst) begin
-      \$17  = 9'h000;
+      \$28  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
-    \$18  = loaded;
+    \$29  = loaded;
     if (free) begin
-      \$18  = words__valid;
+      \$29  = words__valid;
     end
     if (rst) begin
-      \$18  = 1'h0;
+      \$29  = 1'h0;
     end
   end
   assign rest = \$2 [3:0];
@@ -6509,9 +6753,13 @@ module \reference.serializer_1 (rst, words__ready, events__ready, words__payload
   assign \words__payload.spikes  = words__payload[3:0];
   assign \words__payload.last  = words__payload[4];
   assign \words__payload.base  = words__payload[8:5];
-  assign events__payload[5] = \$14 ;
-  assign events__payload[4] = \$13 ;
-  assign events__payload[3:0] = \$10 [3:0];
-  assign words__ready = \$5 ;
-  assign \$16  = words__payload[4];
+  assign events__payload[5] = \$25 ;
+  assign events__payload[4] = \$24 ;
+  assign events__payload[3:0] = \$21 [3:0];
+  assign \$3  = 1'h0;
+  assign \$5  = \$4 ;
+  assign \$6  = 1'h0;
+  assign \$8  = \$7 ;
+  assign words__ready = \$16 ;
+  assign \$27  = words__payload[4];
 endmodule

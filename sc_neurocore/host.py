@@ -22,6 +22,7 @@ import numpy.typing as npt
 from .extras import require
 from .identity import layout_hash, parameters_crc32, shape_hash
 from .network import IntegerNetwork
+from .parameters import load_words
 from .protocol import (
     COUNTERS,
     CRC_BYTES,
@@ -252,11 +253,12 @@ class Board:
                 for value, size in [(crc, 4), (address, 4), *((word, 2) for word in part)]))
         self._ask_status()
 
-    def check(self) -> None:
-        """Raise WrongBoardError unless the board is that of the network."""
+    def check(self, *hashes: str) -> None:
+        """Raise WrongBoardError unless the board is that of the network, by all hashes or some."""
         names = {"shape": "is of another network (layers, timesteps, encoder, schedule, seed)",
                  "layout": "has another layout", "parameters": "has other parameters"}
-        for name, want in self._hashes.items():
+        for name in hashes or self._hashes:
+            want = self._hashes[name]
             if want is not None and self.status[name] != want:
                 raise WrongBoardError(f"The board at {self._line.name} {names[name]}: the CRC is "
                                       f"{self.status[name]:08x}, not {want:08x}")
@@ -427,8 +429,7 @@ def _runs(words: Iterable[tuple[int, int]], longest: int) -> Iterator[tuple[int,
 
 
 def open(port: str, network: IntegerNetwork, *, spec: AcceleratorSpec | None = None,
-         words: Iterable[tuple[int, int]] | None = None, baud: int = BAUD,
-         timeout: float = TIMEOUT_S, retries: int = RETRIES) -> Board:
+         baud: int = BAUD, timeout: float = TIMEOUT_S, retries: int = RETRIES) -> Board:
     """Open the board of a network.
 
     Parameters
@@ -437,9 +438,8 @@ def open(port: str, network: IntegerNetwork, *, spec: AcceleratorSpec | None = N
         Its serial port, such as ``/dev/ttyUSB1``, or that of a virtual board.
     network : IntegerNetwork
     spec : AcceleratorSpec, optional
-        Its layout, if that is to be checked as well.
-    words : pairs of an address and a word, optional
-        The network's parameters in that layout, which are loaded unless the board has them.
+        Its layout, if that is to be checked as well. If parameters are loaded there, they are,
+        unless the board has them.
     baud : int
         Bits a second.
     timeout : float
@@ -461,8 +461,10 @@ def open(port: str, network: IntegerNetwork, *, spec: AcceleratorSpec | None = N
     line = _Line(port, baud, timeout)
     try:
         board = Board(line, network, spec, retries)
-        if words is not None and board.status["parameters"] != parameters_crc32(network):
-            board.load(words, parameters_crc32(network))
+        board.check("shape", "layout")
+        crc = parameters_crc32(network)
+        if spec is not None and spec.loaded and board.status["parameters"] != crc:
+            board.load(load_words(network, spec).tolist(), crc)
         board.check()
     except BaseException:
         line.close()

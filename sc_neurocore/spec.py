@@ -1,14 +1,17 @@
 """How an integer network is laid out in hardware."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .families import BLOCK_RAMS, FAMILIES, SPRAM_ROWS, Shape, loaded_shape, weight_shape
 from .network import MAXIMUM_FAN_IN, IntegerNetwork, check_integer
+from .parameters import WORD_WIDTH, Capacity, capacities, current_width
 from .rounds import Adds, phases
 from .synapses import Source
 
 GROUP = 16
-"""Spikes of a word that a serializer looks at in a cycle; wider words are taken apart."""
-MEMORIES = ("block", "logic")
+"""Spikes of a word that a serializer looks at in a cycle, for each row of weights that its layer
+reads in a cycle; wider words are taken apart."""
+MEMORIES = ("block", "logic", "spram")
 QUEUE_DEPTH = 16
 """Words on their way out of the encoder, or of a layer with several folds; a LUT RAM has as many
 entries."""
@@ -32,8 +35,22 @@ class AcceleratorSpec:
     encoder_lanes : 1, 2, 4, … 64
         Inputs that the encoder examines in a cycle; at least ``beats``. By default 16, or ``beats``
         if that is more.
-    memories : tuple of "block" or "logic", one a layer
-        What weight memories are made of: block RAM, by default, or logic.
+    memories : tuple of "block", "logic" or "spram", one a layer
+        What weight memories are made of: block RAM, by default, or logic; or, if parameters are
+        loaded, SPRAM of the iCE40UP5K.
+    family : str
+        Family of FPGAs that memories are shaped for, one of `families.FAMILIES`; by default none.
+    ports : tuple of 1 or 2, one a layer
+        Rows of weights, and so events, that a layer adds in a cycle: 2 takes both ports of its
+        block RAMs. By default 1.
+    loaded : tuple of Capacity, one a layer
+        Room for parameters that are loaded into the running circuit, which is the same for every
+        network of that shape; `with_loading` asks for what one network needs. By default
+        parameters are built in.
+    store_parts : int
+        If they are loaded: a fold's potentials and thresholds come from block RAM in so many parts,
+        one a cycle, and go back so while its events are added, which takes as many fewer block RAMs
+        where there is no LUT RAM. By default in one, at once.
 
     Raises
     ------
@@ -45,6 +62,10 @@ class AcceleratorSpec:
     beats: int = 8
     encoder_lanes: int = 0
     memories: tuple[str, ...] = ()
+    family: str = ""
+    ports: tuple[int, ...] = ()
+    loaded: tuple[Capacity, ...] = ()
+    store_parts: int = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.lanes, int | str):
@@ -62,6 +83,26 @@ class AcceleratorSpec:
             if memory not in MEMORIES:
                 raise ValueError(f"Memory of layer {index} must be one of "
                                  f"{', '.join(MEMORIES)}, not {memory!r}")
+        set_(self, "ports", tuple(self.ports) or (1,) * len(self.lanes))
+        for index, ports in enumerate(self.ports):
+            check_integer(f"Ports of layer {index}", ports, 1, 2)
+        if len(self.ports) != len(self.lanes):
+            raise ValueError(f"Ports must be given for {len(self.lanes)} layers, "
+                             f"not for {len(self.ports)}")
+        set_(self, "loaded", tuple(self.loaded))
+        if self.loaded and len(self.loaded) != len(self.lanes):
+            raise ValueError(f"Capacities must be given for {len(self.lanes)} layers, "
+                             f"not for {len(self.loaded)}")
+        set_(self, "store_parts", check_integer("Store parts", self.store_parts, 1, 64))
+        if self.loaded and max(self.ports) > 1:
+            raise ValueError("Ports must be 1 where parameters are loaded, which takes the other "
+                             f"one, not {max(self.ports)}")
+        if self.store_parts > 1 and not self.loaded:
+            raise ValueError("Store parts must be 1 unless parameters are loaded, "
+                             f"not {self.store_parts}")
+        if self.family not in ("", *FAMILIES):
+            raise ValueError(f"Family must be one of {', '.join(FAMILIES)}, or empty, "
+                             f"not {self.family!r}")
         if len(self.memories) != len(self.lanes):
             raise ValueError(f"Memories must be given for {len(self.lanes)} layers, "
                              f"not for {len(self.memories)}")
@@ -84,10 +125,105 @@ class AcceleratorSpec:
                              f"not for {len(self.lanes)}")
         for index, (lanes, layer) in enumerate(zip(self.lanes, network.layers, strict=True)):
             check_integer(f"Lanes of layer {index}", lanes, 1, layer.n_output)
+        for index, memory in enumerate(self.memories):
+            if memory == ("logic" if self.loaded else "spram"):
+                raise ValueError(f"Memory of layer {index} must be "
+                                 + ("block or spram, since parameters are loaded" if self.loaded
+                                    else "block or logic, unless parameters are loaded")
+                                 + f", not {memory}")
+        if self.loaded:
+            self._check_loaded(network)
+
+    def _check_loaded(self, network: IntegerNetwork) -> None:
+        if network.encoder == "direct":
+            raise ValueError("Encoder must be one of lfsr, low_discrepancy, events where "
+                             "parameters are loaded, not direct")
+        for index, needed in enumerate(capacities(network)):
+            if lacks := self.loaded[index].lacks(needed):
+                raise ValueError(f"Layer {index} must fit what was built for its parameters, "
+                                 f"but it needs {', '.join(lacks)}")
+            if network.widths[index].saturates:
+                raise ValueError(f"Layer {index} must not saturate where parameters are loaded")
+            rows = self.folds(network, index) * self.fold_rows(network, index)
+            if self.memories[index] == "spram" and rows > SPRAM_ROWS:
+                raise ValueError(f"Layer {index} must have at most {SPRAM_ROWS} rows of weights in "
+                                 f"SPRAM, not {rows}; more lanes make fewer")
+
+    def with_loading(self, network: IntegerNetwork) -> "AcceleratorSpec":
+        """The same layout, but its parameters are loaded, with room for those of ``network``."""
+        return replace(self, loaded=capacities(network))
+
+    def capacity(self, layer: int) -> Capacity | None:
+        """What a layer has room for, if its parameters are loaded."""
+        return self.loaded[layer] if self.loaded else None
+
+    def current_width(self, network: IntegerNetwork) -> int:
+        """Bits of an output neuron's current in the results."""
+        if not self.loaded:
+            return network.current_width
+        return current_width(self.loaded[-1], network.timesteps)
+
+    def membrane_width(self, network: IntegerNetwork, layer: int) -> int:
+        """Bits of a membrane in the trace."""
+        return self.loaded[layer].membrane if self.loaded else network.widths[layer].membrane
+
+    def accumulator_width(self, network: IntegerNetwork, layer: int) -> int:
+        """Bits of any partial sum of a layer."""
+        return self.loaded[layer].accumulator if self.loaded else network.widths[layer].accumulator
+
+    def fold_rows(self, network: IntegerNetwork, layer: int) -> int:
+        """Rows of weights of a fold: one for each input, and those for loaded parameters."""
+        extra = (self.loaded[layer].bias_rows + self.loaded[layer].initial_rows if self.loaded
+                 else 0)
+        return network.layers[layer].n_input + extra
+
+    def parts(self, network: IntegerNetwork, layer: int) -> int:
+        """Parts in which a fold's potentials and thresholds are stored."""
+        return 1 if self.folds(network, layer) == 1 else min(self.store_parts, self.lanes[layer])
 
     def folds(self, network: IntegerNetwork, layer: int) -> int:
         """Groups of ``lanes`` neurons that a layer works through one after another."""
         return fold_count(network.layers[layer].n_output, self.lanes[layer])
+
+    def source_lanes(self, network: IntegerNetwork, layer: int) -> int:
+        """Neurons or inputs in the spike words that a layer receives."""
+        return self.lanes[layer - 1] if layer else self.word_lanes(network)
+
+    def source_words(self, network: IntegerNetwork, layer: int) -> int:
+        """Spike words of a timestep that a layer receives at most."""
+        return fold_count(network.layers[layer].n_input, self.source_lanes(network, layer))
+
+    def replays(self, network: IntegerNetwork, layer: int) -> str:
+        """What is kept of a timestep for all folds: "words", "events", or "" if there is one fold.
+
+        Whichever takes less memory: many words of a few spikes, or the events of few words.
+        """
+        if self.folds(network, layer) == 1:
+            return ""
+        n_input = network.layers[layer].n_input
+        address = max(1, (n_input - 1).bit_length())
+        words = (self.source_words(network, layer),
+                 self.source_lanes(network, layer) + 1 + address)
+        events = n_input, self.ports[layer] * (address + 1) + 1
+        return "words" if _blocks(*words) <= _blocks(*events) else "events"
+
+    def weight_shape(self, network: IntegerNetwork, layer: int) -> Shape:
+        """How a layer's weight memory is put together."""
+        rows = max(2, self.folds(network, layer) * self.fold_rows(network, layer))
+        width = self.lanes[layer] * network.layers[layer].weight_width
+        if self.loaded:
+            return loaded_shape(self.family, rows, width, WORD_WIDTH)
+        return weight_shape(self.family if self.memories[layer] == "block" else "", rows, width,
+                            self.ports[layer])
+
+    def fire_latency(self, network: IntegerNetwork, layer: int) -> int:
+        """Cycles from issuing an operation of a layer to its execution: three, one more if its
+        weights are in several banks, and one more if two rows are added up."""
+        return 3 + (self.weight_shape(network, layer).banks > 1) + (self.ports[layer] > 1)
+
+    def group(self, layer: int) -> int:
+        """Spikes of a word that the serializer in front of a layer looks at in a cycle."""
+        return GROUP * self.ports[layer]
 
     def word_lanes(self, network: IntegerNetwork) -> int:
         """Inputs in a spike word of the encoder; spikes from outside come as they are."""
@@ -111,6 +247,14 @@ class AcceleratorSpec:
         if self.folds(network, layer) > 1:
             return QUEUE_DEPTH
         return 1 if phases(network, layer)[-1].adds is Adds.EVENTS else 4
+
+
+def _blocks(entries: int, width: int) -> int:
+    """Block RAMs of 4 Kbit that two halves of so many entries take, as a family has them."""
+    depth = 2 << (entries - 1).bit_length()
+    ram = BLOCK_RAMS["ice40"]
+    return min(fold_count(depth, 1 << ram.address_bits - shift) * fold_count(width, unit)
+               for shift, unit in enumerate(ram.widths))
 
 
 def _power_of_two(name: str, value: int, low: int = 1) -> int:

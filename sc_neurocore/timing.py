@@ -23,17 +23,24 @@ BoolArray = npt.NDArray[np.bool_]
 ENCODE_LATENCY = 3
 """Cycles from reading a row of intensities to its spike word (the commit of the encoder)."""
 FIRE_LATENCY = 3
-"""Cycles from issuing an operation of a layer to its execution (for a fire, the commit)."""
+"""Cycles from issuing an operation of a layer to its execution (for a fire, the commit), at
+least: see `AcceleratorSpec.fire_latency`."""
 CLOSE_CYC = 1
 """Operations that close a fold; one more if a membrane may saturate."""
 RESULT_LATENCY = 2
 """Cycles from selecting an output neuron in the readout to its transfer."""
 MEMORY_LATENCY = 2
-"""Cycles from a weight memory's address to its data: block RAM and its output register."""
+"""Cycles from a weight memory's address to its data: block RAM and its output register. One more
+where one of several banks is selected."""
 QUEUE_LATENCY = 2
 """Cycles from a commit to the first in which its word can be taken; 1 in a queue of one place."""
 REPLAY_LATENCY = 2
-"""Cycles from the last event of a timestep to the first that is sent of it, or sent again."""
+"""Cycles from the last word or event of a timestep to the first that is sent of it, or again."""
+
+
+STORE_LATENCY = 2
+"""Cycles from the first operation of a fold to the first of them in which it could be closed, less
+the parts in which its potentials are fetched; only if parameters are loaded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +71,7 @@ class Cycles:
 class Word(NamedTuple):
     """A spike word on offer: the first cycle in which it can be taken, and what is in it.
 
-    ``groups``: spikes in each of its groups that has any.
+    ``groups``: cycles that the spikes take of each of its groups that has any.
     """
 
     available: int
@@ -112,24 +119,27 @@ class _Queue:
         return pushed + 1 if self.depth == 1 else max(pushed + QUEUE_LATENCY, self.last_taken + 1)
 
 
-def _words(spikes: BoolArray, lanes: int) -> list[list[list[int]]]:
-    """Spikes in each group of each word that has any, of all rounds one after another."""
+def _words(spikes: BoolArray, lanes: int, ports: int) -> list[list[list[int]]]:
+    """Cycles for the spikes of each group of each word that has any, of all rounds one after
+    another; ``ports`` of them go in a cycle."""
     flat = spikes.reshape(-1, spikes.shape[-1])
     words = -(-flat.shape[1] // lanes)
-    groups = -(-lanes // GROUP)
+    size = GROUP * ports
+    groups = -(-lanes // size)
     padded = np.zeros((len(flat), words * lanes), dtype=bool)
     padded[:, :flat.shape[1]] = flat
-    grouped = np.zeros((len(flat), words, groups * GROUP), dtype=bool)
+    grouped = np.zeros((len(flat), words, groups * size), dtype=bool)
     grouped[:, :, :lanes] = padded.reshape(len(flat), words, lanes)
-    counts = grouped.reshape(len(flat), words, groups, GROUP).sum(axis=3).tolist()
-    return [[[count for count in word if count] for word in row] for row in counts]
+    counts = grouped.reshape(len(flat), words, groups, size).sum(axis=3)
+    cycles = (-(-counts // ports)).tolist()
+    return [[[group for group in word if group] for word in row] for row in cycles]
 
 
 class _Encoder:
     """Reads rows of images, or takes spikes from outside."""
 
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, spikes: BoolArray):
-        self.words = _words(spikes, spec.word_lanes(network))
+        self.words = _words(spikes, spec.word_lanes(network), spec.ports[0])
         self.rows, self.rounds = spec.encoder_words(network), encoder_rounds(network)
         self.transfers = spec.transfers(network)
         self.from_outside = network.encoder == "events"
@@ -169,9 +179,9 @@ class _Encoder:
 class _Serializer:
     """Takes words apart into groups, and sends a group's events, or an empty one, in a row."""
 
-    def __init__(self, words: WordSource, lanes: int):
+    def __init__(self, words: WordSource, lanes: int, group: int):
         self.words = words
-        self.latency = 0 if lanes <= GROUP else 1    # to see which groups have spikes
+        self.latency = 0 if lanes <= group else 1    # to see which groups have spikes
         self.groups: list[int] = []
         self.word = Word(0, [], False)
         self.done = -1                  # cycle of the last event so far
@@ -204,7 +214,42 @@ class _Serializer:
                 return begin, ready - 1, events
 
 
-class _Replay:
+class _WordReplay:
+    """Collects a timestep's words, and offers them once for each fold."""
+
+    def __init__(self, words: WordSource, folds: int):
+        self.words, self.folds = words, folds
+        self.kept: list[Word] = []
+        self.fold = self.index = 0
+        self.ready = self.written = -1
+        self.released: list[int] = []
+
+    def next_word(self) -> Word:
+        if self.fold == self.index == 0:
+            self._collect()
+        return self.kept[self.index]._replace(available=self.ready)
+
+    def _collect(self) -> None:
+        free = self.released[-2] + 1 if len(self.released) > 1 else 0
+        self.kept = []
+        while not self.kept or not self.kept[-1].last:
+            self.kept.append(self.words.next_word())
+            self.written = max(self.kept[-1].available, self.written + 1, free)
+            self.words.taken(self.written)
+        self.ready = max(self.ready, self.written + REPLAY_LATENCY)
+
+    def taken(self, cycle: int) -> None:
+        self.index += 1
+        self.ready = cycle + 1
+        if self.index == len(self.kept):
+            self.index = 0
+            self.ready = cycle + REPLAY_LATENCY
+            self.fold = (self.fold + 1) % self.folds
+            if self.fold == 0:
+                self.released.append(cycle)
+
+
+class _EventReplay:
     """Collects a timestep's events, and sends them once for each fold."""
 
     def __init__(self, serializer: _Serializer, folds: int):
@@ -231,21 +276,38 @@ class _Replay:
         return begin, self.sent, self.events
 
 
+def _appended(network: IntegerNetwork, spec: AcceleratorSpec, index: int, folds: int
+              ) -> list[int]:
+    """Rows that loaded parameters add to each fold of an image's rounds with events."""
+    rounds = sum(part.count for part in phases(network, index) if part.adds is Adds.EVENTS)
+    capacity = spec.capacity(index)
+    if capacity is None:
+        return [0]
+    return ([capacity.bias_rows + capacity.initial_rows] * folds
+            + [capacity.bias_rows] * folds * (rounds - 1))
+
+
 class _Layer:
     """Works through rounds and folds."""
 
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, index: int,
                  spikes: BoolArray, words: WordSource):
         self.folds = spec.folds(network, index)
-        self.fires = _words(spikes, spec.lanes[index])
         self.drops = index < len(network.layers) - 1
+        self.fires = _words(spikes, spec.lanes[index], spec.ports[index + 1] if self.drops else 1)
         self.steps = [(part.adds, part.closes) for part in phases(network, index)
                       for _ in range(part.count * self.folds)]
+        self.appended = _appended(network, spec, index, self.folds)
+        self.fetch = (spec.parts(network, index) + STORE_LATENCY
+                      if spec.loaded and self.folds > 1 else 0)
+        self.received = 0
         self.extra = int(network.widths[index].saturates)
+        self.latency = spec.fire_latency(network, index)
         self.queue = _Queue(spec.queue_depth(network, index))
-        before = spec.lanes[index - 1] if index else spec.word_lanes(network)
-        serializer = _Serializer(words, before)
-        self.source = _Replay(serializer, self.folds) if self.folds > 1 else serializer
+        replays = spec.replays(network, index)
+        serializer = _Serializer(_WordReplay(words, self.folds) if replays == "words" else words,
+                                 spec.source_lanes(network, index), spec.group(index))
+        self.source = _EventReplay(serializer, self.folds) if replays == "events" else serializer
         self.step = 0
         self.next_issue = 0
         self.commits: list[int] = []
@@ -254,17 +316,19 @@ class _Layer:
         while True:
             adds, closes = self.steps[self.step]
             self.step = (self.step + 1) % len(self.steps)
+            begin = done = self.next_issue
             if adds is Adds.EVENTS:
-                done = self.source.receive_round(self.next_issue)[1]
-            else:
-                done = self.next_issue
+                begin, done, _ = self.source.receive_round(self.next_issue)
+                done += self.appended[self.received]
+                self.received = (self.received + 1) % len(self.appended)
+            close = max(done + 1, begin + self.fetch)
             if closes is not Closes.FIRE:
-                self.next_issue = done + 1 + CLOSE_CYC
+                self.next_issue = close + CLOSE_CYC
                 continue
-            fire = self.queue.reserve(done + 1)
+            fire = self.queue.reserve(close)
             self.next_issue = fire + CLOSE_CYC + self.extra
             round_, fold = divmod(len(self.commits), self.folds)
-            self.commits.append(fire + FIRE_LATENCY)
+            self.commits.append(fire + self.latency)
             last = fold == self.folds - 1
             if self.fires[round_][fold] or last or not self.drops:
                 return Word(self.queue.available(self.commits[-1]), self.fires[round_][fold], last)

@@ -11,17 +11,18 @@ from sc_neurocore import golden
 from sc_neurocore.cosim.observation import fields
 from sc_neurocore.cosim.simulation import job
 from sc_neurocore.cosim.streams import Monitor
-from sc_neurocore.timing import CLOSE_CYC, FIRE_LATENCY, REPLAY_LATENCY
+from sc_neurocore.timing import CLOSE_CYC, FIRE_LATENCY
 
 
-def events_of(spikes: np.ndarray) -> list[int]:
-    """Events of one image, (timesteps, n_input); an empty timestep closes with an empty event."""
+def events_of(spikes: np.ndarray, folds: int) -> list[int]:
+    """Events of one image, (timesteps, n_input), those of a timestep once for each fold; an empty
+    one closes with an empty event."""
     width = max(1, (spikes.shape[1] - 1).bit_length())
     events = []
     for timestep in spikes:
         addresses = np.flatnonzero(timestep).tolist()
-        events += [address | 1 << width | (address == addresses[-1]) << width + 1
-                   for address in addresses] or [1 << width + 1]
+        events += folds * ([address | 1 << width | (address == addresses[-1]) << width + 1
+                            for address in addresses] or [1 << width + 1])
     return events
 
 
@@ -38,8 +39,8 @@ async def commits_are_those_of_the_golden_model(design: Any, stall: float) -> No
     want = [word for spikes, _ in traces for word in words_of(spikes, lanes)]
     monitor = Monitor(design.trace__valid, [design.trace__timestep, design.trace__fold,
                                             design.trace__spikes, design.trace__membranes])
-    await exchange(design, "events", [event for image in images for event in events_of(image)],
-                   "words", want, stall=stall, monitors=[monitor])
+    events = [event for image in images for event in events_of(image, folds)]
+    await exchange(design, "events", events, "words", want, stall=stall, monitors=[monitor])
 
     assert [record[:2] for record in monitor.records] == [
         (timestep, fold) for _ in images for timestep in range(network.timesteps)
@@ -56,5 +57,4 @@ async def commits_are_those_of_the_golden_model(design: Any, stall: float) -> No
         steps = np.diff(busy[first:2 * network.timesteps * folds])
         fold_cyc = layer.n_input + CLOSE_CYC + widths.saturates
         assert (steps == fold_cyc).all(), "an operation a cycle"
-        waits = REPLAY_LATENCY if folds > 1 else 0
-        assert busy[0] == waits + 1 + FIRE_LATENCY, "an empty timestep: in, fire"
+        assert busy[0] == 1 + FIRE_LATENCY, "an empty timestep: in, fire"

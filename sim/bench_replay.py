@@ -28,7 +28,7 @@ async def each_timestep_comes_once_for_each_fold(design: Any, stall: float) -> N
     n_input, folds = job()["n_input"], job()["folds"]
     timesteps = random_timesteps(n_input)
     want = [event for events in timesteps for _ in range(folds) for event in events]
-    sink = await exchange(design, "events", [event for events in timesteps for event in events],
+    sink = await exchange(design, "collected", [event for events in timesteps for event in events],
                           "replayed", want, stall=stall)
     if stall:
         return

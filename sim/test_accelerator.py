@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from common import random_network
 
-from sc_neurocore import cosim, verilog
+from sc_neurocore import cosim, golden, verilog
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.synapses import Convolution, Source
 
@@ -27,6 +27,8 @@ CASES = {
     "saturating membranes": dict(shape=(10, 8, 4), lanes=(3, 4), beats=4, membrane_width=8),
     "wide words": dict(shape=(70, 40, 36, 3), lanes=(40, 20, 3), beats=2, encoder_lanes=32),
     "more folds than fit in logic": dict(shape=(6, 40, 3), lanes=(1, 1), beats=4),
+    "weights in three banks": dict(shape=(210, 80, 3), lanes=(8, 3), beats=16, weight_width=8,
+                                   timesteps=2, family="ecp5"),
     "weights in logic": dict(shape=(10, 6, 3), lanes=(6, 2), beats=4, memories=("logic",) * 2),
     "low discrepancy": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="low_discrepancy"),
     "direct": dict(shape=(10, 7, 3), lanes=(7, 2), beats=4, encoder="direct"),
@@ -42,6 +44,27 @@ CASES = {
     "events": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="events"),
     "events, layer by layer": dict(shape=(10, 7, 3), lanes=(7, 2), beats=4, encoder="events",
                                    schedule="layer_by_layer"),
+    "two ports": dict(shape=(10, 7, 5, 3), lanes=(7, 5, 3), beats=4, ports=(2, 2, 2)),
+    "two ports in folds, and one": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4,
+                                        ports=(2, 1, 2)),
+    "two ports, wide words": dict(shape=(70, 40, 36, 3), lanes=(40, 36, 3), beats=2,
+                                  encoder_lanes=64, ports=(2, 2, 1)),
+    "two ports, three banks": dict(shape=(210, 80, 3), lanes=(8, 3), beats=16, weight_width=8,
+                                   timesteps=2, family="ecp5", ports=(2, 2)),
+    "two ports, direct, weights in logic": dict(
+        shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="direct", ports=(2, 2),
+        memories=("logic", "block")),
+    "loaded": dict(shape=(10, 7, 5, 3), lanes=(7, 5, 3), beats=4, loaded=1),
+    "loaded in folds": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4, loaded=1),
+    "loaded in folds and parts": dict(shape=(10, 7, 5, 3), lanes=(3, 2, 2), beats=4, loaded=3),
+    "loaded, layer by layer": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, loaded=2,
+                                   schedule="layer_by_layer"),
+    "loaded, events, no biases": dict(shape=(10, 7, 3), lanes=(3, 2), beats=4, loaded=2,
+                                      encoder="events", biases=False),
+    "loaded into SPRAM": dict(shape=(40, 20, 10), lanes=(6, 3), beats=8, loaded=3, weight_width=4,
+                              memories=("spram", "block"), family="ice40"),
+    "loaded, ECP5": dict(shape=(200, 24, 3), lanes=(3, 3), beats=8, loaded=1, timesteps=2,
+                         family="ecp5"),
     "layer by layer": dict(shape=(10, 7, 5, 3), lanes=(3, 5, 3), beats=4,
                            schedule="layer_by_layer"),
 }
@@ -51,10 +74,14 @@ CASES = {
 def test_every_spike_membrane_and_cycle(case, tmp_path, cache):
     options = dict(CASES[case])
     spec = AcceleratorSpec(options.pop("lanes"), options.pop("beats"),
-                           options.pop("encoder_lanes", 0), options.pop("memories", ()))
+                           options.pop("encoder_lanes", 0), options.pop("memories", ()),
+                           options.pop("family", ""), options.pop("ports", ()))
     count = options.pop("images", 5)
+    store_parts = options.pop("loaded", 0)
     how = {key: options.pop(key) for key in ("encoder", "schedule") if key in options}
     network = replace(random_network(**options, seed=len(case)), **how)
+    if store_parts:
+        spec = replace(spec.with_loading(network), store_parts=store_parts)
     random = np.random.default_rng(7)
     if network.encoder == "events":
         images = random.random((count, network.timesteps, network.n_input)) < 0.3
@@ -96,3 +123,22 @@ def test_the_seed_changes_the_hardware(tmp_path, cache):
                           cache=cache, text=text)
     assert not report.passed
     assert "encoder, image 0, timestep 0, neuron" in str(report)
+
+
+def test_one_circuit_serves_every_network_of_its_shape(tmp_path, cache):
+    first, second = random_network((10, 7, 3), seed=1), random_network((10, 7, 3), seed=1)
+    hidden, output = second.layers
+    second = replace(second, layers=(
+        replace(hidden, synapses=-hidden.weights // 2, biases=hidden.biases // 2,
+                thresholds=np.maximum(hidden.thresholds // 3, 1),
+                initial_membranes=0 * hidden.biases),
+        replace(output, synapses=output.weights[::-1] // 2, thresholds=output.thresholds // 2,
+                initial_membranes=output.initial_membranes // 2)))
+    spec = replace(AcceleratorSpec((3, 2), 4).with_loading(first), store_parts=2)
+    text = verilog.generate(first, spec, trace=True)
+    assert verilog.generate(second, spec, trace=True) == text
+    images = np.random.default_rng(4).integers(0, 256, (5, 10))
+    report = cosim.verify(second, images, spec, folder=tmp_path, cache=cache, text=text)
+    assert report.passed, str(report)
+    assert not np.array_equal(golden.run(first, images).currents,
+                              golden.run(second, images).currents)

@@ -61,12 +61,14 @@ def test_results_are_those_of_the_golden_model(board, want):
         assert not opened.activity.faults
 
 
-def test_counters_are_those_of_the_golden_model(board):
-    with host.open(board.port, NETWORK) as opened:
+@pytest.mark.parametrize("spec", [SPEC, replace(SPEC, ports=(2, 2)), AcceleratorSpec((7, 1), 4)])
+def test_counters_are_those_of_the_golden_model(spec):
+    with (virtual_board.start(NETWORK, spec, CACHE) as running,
+          host.open(running.port, NETWORK, spec=spec) as opened):
         for image in IMAGES[:6]:
             before = replace(opened.activity)
             opened.run(image)
-            trace = golden.trace(NETWORK, image, SPEC).trace
+            trace = golden.trace(NETWORK, image, spec).trace
             after = opened.activity
             assert after.cycles - before.cycles == (trace.cycles.results[0, -1]
                                                     - trace.cycles.loads[0, -1])

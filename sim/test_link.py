@@ -33,7 +33,7 @@ class LoadedMemory(wiring.Component):
                      write.data.eq(link.load.payload.data), write.en.eq(link.load.valid),
                      link.load.ready.eq(1), read.addr.eq(self.read_address),
                      self.read_data.eq(read.data), self.busy.eq(link.busy),
-                     link.input_event.eq(self.input_event),
+                     link.input_events.eq(self.input_events),
                      link.hidden_events.eq(self.hidden_events)]
         for name in ("received", "results"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(link, name))

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ class Mutation:
     file: str
     old: str
     new: str
+    spec: str = "SPEC"
+    """Layout of the accelerator that has the fault, by its name in this file."""
 
 
 MUTATIONS = {
@@ -47,8 +49,8 @@ MUTATIONS = {
     "initial membrane loaded every timestep": Mutation(
         "layer.py", "m.d.comb += region.eq(Region.STORED)", "m.d.comb += region.eq(begin)"),
     "narrow potential": Mutation(
-        "neuron_array.py", "[signed(max(potentials[lane::lanes]))",
-        "[signed(max(potentials[lane::lanes]) - 2)"),
+        "neuron_array.py", "[signed(max(potentials[lane::lanes]) if",
+        "[signed(max(potentials[lane::lanes]) - 2 if"),
     "stored membrane of another fold": Mutation(
         "neuron_array.py", "Mux(self.fold == self._folds - 1, 0, self.fold + 1)", "self.fold"),
     "membranes stored too late": Mutation(
@@ -61,7 +63,7 @@ MUTATIONS = {
         "encoder.py", "queue.drop.eq(commit & ~matters)", "queue.drop.eq(0)"),
     "a word without a spike is lost that closes a timestep": Mutation(
         "encoder.py", "matters.eq(spikes.any() | word.last)", "matters.eq(spikes.any())"),
-    "layer does not wait for room": Mutation("layer.py", "with m.If(queue.room):", "with m.If(1):"),
+    "layer does not wait for room": Mutation("layer.py", "with m.If(room):", "with m.If(1):"),
     "readout goes on while it must wait": Mutation(
         "readout.py", "self._select(m, before, known & advance, advance, currents)",
         "self._select(m, before, known, advance, currents)"),
@@ -109,6 +111,56 @@ MUTATIONS = {
         "serializer.py", "group.base.eq(word.base + offset)", "group.base.eq(offset)"),
     "serializer closes a timestep with every word": Mutation(
         "serializer.py", "group.last.eq(word.last & is_final)", "group.last.eq(1)"),
+    "an event is replayed twice": Mutation(
+        "replay.py", "m.d.sync += [index.eq(index + 1), is_last",
+        "m.d.sync += [index.eq(index + (index != 1)), is_last", "EVENTS"),
+    "a timestep ends an event too soon": Mutation(
+        "replay.py", "ends[halves.fill].eq(written)",
+        "ends[halves.fill].eq(Mux(written == 0, 0, written - 1))", "EVENTS"),
+    "two events are taken for one": Mutation(
+        "serializer.py", "either | (low[below] & high[number - 1 - below])", "either"),
+    "two rows are added though there is one event": Mutation(
+        "weight_memory.py", "first + Mux(counts, second, 0)", "first + second", "PORTS"),
+    "the second event's row comes too late": Mutation(
+        "weight_memory.py", "for stage in range(self.latency - 1):",
+        "for stage in range(self.latency):", "PORTS"),
+    "the second event in another fold": Mutation(
+        "layer.py", "self._base + events.payload.second_address",
+        "events.payload.second_address", "PORTS"),
+    "the second event is sent again": Mutation(
+        "serializer.py", "after = after & (after - 1)", "after = after | 0", "PORTS"),
+    "the second event is the third": Mutation(
+        "serializer.py", "Mux(low_any, high_first, high_second)",
+        "Mux(low_any, high_second, high_second)", "PORTS"),
+    "a column of weights in the place of another": Mutation(
+        "weight_memory.py", "[row >> low & (1 << width) - 1 for row in contents]",
+        "[row & (1 << width) - 1 for row in contents]", "COLUMNS"),
+    "no initial potential": Mutation(
+        "parameter_rows.py", "is_first.eq(round_ == 0)", "is_first.eq(0)", "LOADED"),
+    "no biases but in the first timestep": Mutation(
+        "parameter_rows.py", "adds.eq(is_first | bool(self._biases))", "adds.eq(is_first)",
+        "LOADED"),
+    "rows of parameters in the first fold alone": Mutation(
+        "parameter_rows.py", "with m.If(fold == self._folds - 1):", "with m.If(1):", "LOADED"),
+    "potentials of the fold itself are fetched": Mutation(
+        "fold_store.py", "Mux(self.fold == self._folds - 1, 0, self.fold + 1)", "self.fold",
+        "LOADED"),
+    "a fold is closed before its potentials are there": Mutation(
+        "layer.py", "left.eq(fetch_cyc - 1)", "left.eq(0)", "LOADED"),
+    "a part of the potentials is not stored": Mutation(
+        "fold_store.py", "write.en.eq(writes)", "write.en.eq(writes & (part == 0))", "LOADED"),
+    "another fold's thresholds": Mutation(
+        "fold_store.py", "limits.row.eq(self._row(self.fold, part))",
+        "limits.row.eq(self._row(behind, part))", "LOADED"),
+    "potentials do not begin with zero": Mutation(
+        "neuron_array.py", "begins = {Region.INITIAL: [0] * self._lanes}",
+        "begins = {Region.INITIAL: [1] * self._lanes}", "LOADED"),
+    "the readout's threshold is not loaded": Mutation(
+        "readout.py", "self._threshold = loaded[:threshold]", "self._threshold = Const(1)",
+        "LOADED"),
+    "only the first word of a row is loaded": Mutation(
+        "loaded_memory.py", "self.load.enable & (self.load.word == word)",
+        "self.load.enable & (self.load.word == 0)", "LOADED"),
 }
 
 
@@ -129,16 +181,25 @@ def tied_network() -> IntegerNetwork:
 
 SPEC = AcceleratorSpec((3, 1), 4, 8)
 """Folds in both layers, padding in the last transfer, an output layer that holds back the other."""
+EVENTS = AcceleratorSpec((3, 1), 4, 16)
+"""All inputs in one word: the first layer replays events."""
+COLUMNS = replace(SPEC, lanes=(7, 1), family="ecp5")
+"""A row of weights that takes more than one block RAM."""
+LOADED = replace(SPEC.with_loading(tied_network()), store_parts=2)
+"""Parameters are loaded, and stored in parts."""
+PORTS = replace(SPEC, ports=(2, 2))
+"""Two rows of weights a cycle."""
+SPECS = {"SPEC": SPEC, "PORTS": PORTS, "EVENTS": EVENTS, "COLUMNS": COLUMNS, "LOADED": LOADED}
 IMAGES = np.random.default_rng(11).integers(0, 256, (9, 10))
 IMAGES[6:, :8] = 0      # whole words are silent, more of them than a queue has places
 
 GENERATE = """
 import sys
 sys.path[:0] = [{package!r}, {here!r}]
-from test_mutations import SPEC, tied_network
+from test_mutations import SPECS, tied_network
 from sc_neurocore import verilog
 assert verilog.__file__.startswith({package!r})
-open({output!r}, "w").write(verilog.generate(tied_network(), SPEC, trace=True))
+open({output!r}, "w").write(verilog.generate(tied_network(), SPECS[{spec!r}], trace=True))
 """
 
 
@@ -152,19 +213,21 @@ def mutated_verilog(mutation: Mutation, folder: Path) -> str:
     source.write_text(text.replace(mutation.old, mutation.new))
     output = folder / "mutated.v"
     subprocess.run([sys.executable, "-c", GENERATE.format(
-        package=str(folder / "package"), here=str(Path(__file__).parent), output=str(output))],
-        check=True)
+        package=str(folder / "package"), here=str(Path(__file__).parent), output=str(output),
+        spec=mutation.spec)], check=True)
     return output.read_text()
 
 
-def test_without_a_fault_the_check_passes(tmp_path, cache):
-    report = cosim.verify(tied_network(), IMAGES, SPEC, folder=tmp_path, cache=cache)
+@pytest.mark.parametrize("name", SPECS)
+def test_without_a_fault_the_check_passes(name, tmp_path, cache):
+    report = cosim.verify(tied_network(), IMAGES, SPECS[name], folder=tmp_path, cache=cache)
     assert report.passed, str(report)
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_fault_is_caught(name, tmp_path, cache):
     text = mutated_verilog(MUTATIONS[name], tmp_path)
-    report = cosim.verify(tied_network(), IMAGES, SPEC, folder=tmp_path, cache=cache, text=text)
+    report = cosim.verify(tied_network(), IMAGES, SPECS[MUTATIONS[name].spec], folder=tmp_path,
+                          cache=cache, text=text)
     assert not report.passed, f"{name}: {report}"
     assert report.mismatches

@@ -6,6 +6,7 @@ from common import as_job, random_network
 
 from sc_neurocore.gateware.neuron_array import NeuronArray
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
+from sc_neurocore.spec import AcceleratorSpec
 
 CASES = {
     "a lane a neuron": dict(neurons=3, lanes=3),
@@ -33,7 +34,7 @@ def test_commits_follow_the_equations(simulate, case):
     network = random_network((6, neurons, 2), timesteps=7, seed=neurons,
                              **{"intensity_width": 4, **options})
     network = replace(network, **how)
-    simulate(NeuronArray(network, 0, lanes, trace=True), "bench_neuron_array",
+    simulate(NeuronArray(network, AcceleratorSpec((lanes, 1)), 0, trace=True), "bench_neuron_array",
              network=as_job(network), lanes=lanes)
 
 
@@ -43,5 +44,5 @@ def test_a_membrane_at_the_threshold_fires(simulate):
                          np.array([0, 1, 2]), weight_width=2)
     output = IntegerLayer(np.ones((1, 3), int), np.zeros(1, int), np.ones(1, int), np.zeros(1, int))
     network = IntegerNetwork((layer, output), timesteps=9)
-    simulate(NeuronArray(network, 0, 3, trace=True), "bench_neuron_array",
+    simulate(NeuronArray(network, AcceleratorSpec((3, 1)), 0, trace=True), "bench_neuron_array",
              network=as_job(network), lanes=3)

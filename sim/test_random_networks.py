@@ -8,7 +8,7 @@ from common import random_network
 
 from sc_neurocore import cosim
 from sc_neurocore.network import ENCODERS, SCHEDULES
-from sc_neurocore.spec import MEMORIES, AcceleratorSpec
+from sc_neurocore.spec import AcceleratorSpec
 
 QUICK, ALL = 4, 40
 
@@ -33,7 +33,13 @@ def test_random_network(seed, tmp_path, cache):
     spec = AcceleratorSpec(
         tuple(int(random.integers(1, neurons + 1)) for neurons in shape[1:]), beats,
         beats << int(random.integers(3)) if beats <= 16 else beats,
-        tuple(random.choice(MEMORIES, len(shape) - 1).tolist()))
+        tuple(random.choice(["block", "logic"], len(shape) - 1).tolist()),
+        ports=tuple(random.integers(1, 3, len(shape) - 1).tolist()))
+    saturates = any(widths.saturates for widths in network.widths)
+    if network.encoder != "direct" and not saturates and random.random() < 0.4:
+        spec = replace(replace(spec, ports=()).with_loading(network),
+                       store_parts=int(random.integers(1, 5)),
+                       memories=tuple(random.choice(["block", "spram"], len(shape) - 1).tolist()))
     density = random.random()
     if network.encoder == "events":
         images = random.random((4, network.timesteps, network.n_input)) < density

@@ -99,7 +99,8 @@ def test_help_and_version(capfd):
     code, out, err = run(capfd)
     assert (code, err) == (0, "")
     names = ["demo", "download", "convert", "import", "export", "quantize", "report", "simulate",
-             "verilog", "verify", "synth"]
+             "verilog", "verify", "synth", "virtual-board",
+             "run"]
     assert [line.split()[0] for line in out.splitlines()[-11:]] == names
     for name in names:
         code, out, _ = run(capfd, name, "--help")
@@ -328,6 +329,9 @@ def test_verify(folder, capfd):
     assert report["images"] == 2
     assert report["compared"] > 500
     assert (folder / "waves.vcd").read_text().startswith("$version")
+    for layout in (["--loaded", "--lanes", "2,1", "--store-parts", 2], ["--ports", "2,1"]):
+        assert succeeds(capfd, "verify", "network.safetensors", "--data", "data.npz", "--images", 2,
+                        *layout, "--folder", folder / "simulations")["passed"]
 
 
 def test_mismatch_has_an_exit_code_of_its_own(folder, capfd, monkeypatch):
@@ -390,6 +394,12 @@ LAST = ["network.safetensors", *OUT]
     (["verilog", *LAST, "--clock-hz", "1e6"], "--clock-hz needs --device"),
     (["verilog", *LAST, "--device", "ecp5-25k", "--fps", "9", "--lanes", "4"],
      "--lanes must not be given with --latency or --fps, which choose lanes"),
+    (["verilog", *LAST, "--device", "ecp5-25k", "--ports", "2"], "--ports needs --lanes"),
+    (["verilog", *LAST, "--device", "ecp5-25k", "--memories", "logic,block"],
+     "--memories needs --lanes"),
+    (["verilog", *LAST, "--store-parts", "2"], "--store-parts needs --loaded"),
+    (["verilog", *LAST, "--memories", "spram,block"], "unless parameters are loaded"),
+    (["verilog", *LAST, "--ports", "3"], "Ports of layer 0 must be in range(1, 3), not 3"),
     (["verilog", *LAST, "--device", "ecp5-25k", "--encoder-lanes", "8"],
      "--encoder-lanes needs --lanes"),
     (["verilog", *LAST, "--device", "ecp5-25k", "--latency", "0.1us"],

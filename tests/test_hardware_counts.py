@@ -15,8 +15,8 @@ from sc_neurocore.verilog import TOP, generate
 REFERENCE = Path(__file__).parents[1] / "hdl" / "reference.safetensors"
 
 LAYOUTS = {
-    "folds in both layers": (AcceleratorSpec((4, 5), 4), 5317, 1856, 624, 6),
-    "a lane for each hidden neuron": (AcceleratorSpec((16, 2), 8), 1937, 1469, 579, 7),
+    "folds in both layers": (AcceleratorSpec((4, 5), 4), 5317, 1847, 639, 6),
+    "a lane for each hidden neuron": (AcceleratorSpec((16, 2), 8), 1937, 1483, 587, 7),
 }
 """The layout; cycles of eight images; LUTs in all, flip-flops and block RAMs on ECP5."""
 

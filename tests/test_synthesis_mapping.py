@@ -4,7 +4,7 @@ import pytest
 
 from sc_neurocore.extras import ToolError
 from sc_neurocore.synthesis import find_device, map_verilog
-from sc_neurocore.synthesis.mapping import without_brackets
+from sc_neurocore.verilog import without_brackets
 
 DESIGN = """
 module top(input clk, input we, input [9:0] a, input [17:0] d, output reg [17:0] q,

@@ -100,6 +100,18 @@ def layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
         click.option("--encoder-lanes", type=int, metavar="N",
                      help="Inputs that the encoder examines in a cycle.  [default: 16, or BEATS if "
                           "that is more]"),
+        click.option("--ports", type=Integers(),
+                     help="Rows of weights that a layer reads in a cycle, 1 or 2: N in each layer, "
+                          "or one number a layer.  [default: 1]"),
+        click.option("--memories", metavar="KIND,…",
+                     help="What weights are in, of each layer: block, logic, or spram with "
+                          "--loaded.  [default: block]"),
+        click.option("--loaded", is_flag=True,
+                     help="Parameters are loaded into the running circuit, which serves every "
+                          "network of its shape."),
+        click.option("--store-parts", type=int, metavar="N",
+                     help="With --loaded: parts in which potentials come from block RAM.  "
+                          "[default: 1]"),
         click.option("--beats", type=int, default=8, show_default=True,
                      help="Intensities in an input transfer.")]
     for option in reversed(options):
@@ -134,6 +146,10 @@ class Layout:
     clock_hz: float | None
     lanes: int | tuple[int, ...] | None
     encoder_lanes: int | None
+    ports: int | tuple[int, ...] | None
+    memories: str | None
+    loaded: bool
+    store_parts: int | None
     beats: int
 
     def __post_init__(self) -> None:
@@ -148,6 +164,12 @@ class Layout:
         if self.is_planned and self.encoder_lanes is not None:
             raise ValueError("--encoder-lanes needs --lanes where there is a device; without "
                              "these, both are chosen for it")
+        if self.is_planned:
+            for name, value in (("--ports", self.ports), ("--memories", self.memories),
+                                ("--store-parts", self.store_parts)):
+                if value is not None:
+                    raise ValueError(f"{name} needs --lanes where there is a device; without "
+                                     "these, all are chosen for it")
 
     @property
     def is_planned(self) -> bool:
@@ -163,14 +185,32 @@ class Layout:
         if self.is_planned:
             plan = planning.plan(network, self.device or "", latency_us=self.latency,
                                  images_per_s=self.fps, clock_hz=self.clock_hz, beats=self.beats,
-                                 inputs=images)
+                                 inputs=images, loaded=self.loaded)
             return plan.spec, plan
-        spec = accelerator_spec(network, 16 if self.lanes is None else self.lanes, self.beats,
-                                self.encoder_lanes or 0)
+        spec = self._stated(network)
         if self.device is None:
             return spec, None
         return spec, planning.assess(network, spec, self.device, clock_hz=self.clock_hz,
                                      inputs=images)
+
+    def _stated(self, network: "IntegerNetwork") -> "AcceleratorSpec":
+        """The layout that the options give."""
+        from ..planning import named
+
+        spec = accelerator_spec(network, 16 if self.lanes is None else self.lanes, self.beats,
+                                self.encoder_lanes or 0)
+        ports = self.ports or 1
+        if isinstance(ports, int):
+            ports = (ports,) * len(spec.lanes)
+        spec = replace(spec, ports=ports,
+                       memories=tuple(self.memories.split(",")) if self.memories else (),
+                       family=named(self.device).family if self.device else "")
+        if self.loaded:
+            spec = replace(spec.with_loading(network), store_parts=self.store_parts or 1)
+        elif self.store_parts is not None:
+            raise ValueError("--store-parts needs --loaded")
+        spec.check(network)
+        return spec
 
 
 def with_plan(document: dict[str, Any], text: str, plan: "Plan | None", passed: bool = True

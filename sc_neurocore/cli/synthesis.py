@@ -59,6 +59,7 @@ def synth(network: Path, data: str | None, images: int, seeds: int, no_place: bo
     loaded = load_network(network, seed)
     inputs = None if data is None else load_inputs(loaded, data, images)[1]
     spec, plan = asked.choose(loaded, inputs)
+    spec = replace(spec, family=found.family)
     with working_folder(None) as working, progress_bar("synthesizing") as show:
         report = synthesis.synthesize(
             loaded, spec, found, inputs=inputs, seeds=() if no_place else range(1, 1 + seeds),

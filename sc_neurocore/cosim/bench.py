@@ -44,12 +44,17 @@ def _record(monitor: Monitor, names: list[str], lanes: int, membrane_width: int 
 async def replay(design: Any) -> None:
     """Send the job's images, and record commits and results until the last result.
 
-    Before that, the design works on them for ``interrupted_after`` cycles and is then reset.
+    Before that, parameters are loaded, where they are, and the design works on the images for
+    ``interrupted_after`` cycles and is then reset.
     """
     parameters = job()
     stall = parameters["stall"]
     payloads = transfers(parameters["images"], parameters["beats"], parameters["input_width"])
     port = parameters["input"]
+    if parameters["load"]:
+        loader = Source(design, "load", parameters["load"])
+        await run_cycles(design, [loader], lambda: loader.done, limit=len(parameters["load"]) + 1,
+                         linger=3)
     if interrupted := parameters["interrupted_after"]:
         await run_cycles(design, [Source(design, port, payloads), Sink(design, "results")],
                          lambda: True, limit=1, linger=interrupted)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .. import golden, verilog
 from ..network import IntegerNetwork
+from ..parameters import WORD_WIDTH, load_words
 from ..spec import AcceleratorSpec
 from ..timing import Cycles
 from . import simulation
@@ -142,6 +143,8 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     assert cycles is not None
     if text is None:
         text = verilog.generate(network, spec, trace=True)
+    if "spram" in spec.memories:
+        text += verilog.SPRAM_MODEL.read_text(encoding="utf-8")
 
     with _working_folder(folder) as working:
         compiled = simulation.compile_verilog(text, verilog.TOP, cache or working / "compiled",
@@ -202,14 +205,17 @@ def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: Acce
     observation = folder.resolve() / "observation.npz"
     observation.unlink(missing_ok=True)
     is_spikes = network.encoder == "events"
-    payload = result(network.n_output, network.count_width, network.current_width)
+    payload = result(network.n_output, network.count_width, spec.current_width(network))
+    load = load_words(network, spec).tolist() if spec.loaded else []
     simulation.run(compiled, verilog.TOP, "sc_neurocore.cosim.bench", {
         "images": images.reshape(-1, network.n_input).tolist(), "limit": limit,
         "input": "spikes" if is_spikes else "intensities",
         "input_width": 1 if is_spikes else network.intensity_width,
         "stall": run.stall, "interrupted_after": run.interrupted_after,
         "beats": spec.beats, "word_lanes": spec.word_lanes(network),
-        "lanes": spec.lanes, "membrane_widths": [widths.membrane for widths in network.widths],
+        "lanes": spec.lanes, "load": [address << WORD_WIDTH | word for address, word in load],
+        "membrane_widths": [spec.membrane_width(network, index)
+                            for index in range(len(network.layers))],
         "results": len(images) * network.n_output,
         "result_fields": [(entry.offset, entry.width, key == "current") for key, entry in payload],
         "observation": str(observation)}, folder, waves=waves, seed=seed)

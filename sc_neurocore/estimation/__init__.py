@@ -5,6 +5,7 @@ memories are counted (`parts`, `memories`), logic is priced (`prices`). ``benchm
 compares it with Yosys.
 """
 
+from ..families import weight_shape
 from ..network import IntegerNetwork
 from ..spec import AcceleratorSpec
 from ..synthesis.area import Area
@@ -59,8 +60,11 @@ def weight_block_rams(network: IntegerNetwork, spec: AcceleratorSpec, family: st
     counts = []
     for index, layer in enumerate(network.layers):
         width = min(layer.weight_width, weight_width or layer.weight_width)
-        counts.append(choose(family, spec.folds(network, index) * layer.n_input,
-                             spec.lanes[index] * width, writes=0, wants=spec.memories[index]).count)
+        rows = spec.folds(network, index) * spec.fold_rows(network, index)
+        bits = spec.lanes[index] * width
+        shape = weight_shape(spec.family, rows, bits, spec.ports[index])
+        counts.append(shape.count if shape.count > 1 and spec.memories[index] == "block" else
+                      choose(family, rows, bits, writes=0, wants=spec.memories[index]).count)
     return counts
 
 
@@ -76,7 +80,9 @@ def _stage(network: IntegerNetwork, spec: AcceleratorSpec, family: str, stage: i
         lanes = spec.word_lanes(network)
         base = parts.index_bits(network.n_input) - (lanes - 1).bit_length()
         return {"encoder": parts.encoder(network, spec, family),
-                "serializer_0": parts.serializer(network.n_input, lanes, max(0, base))}
+                "serializer_0": parts.serializer(network.n_input, lanes, max(0, base),
+                                                 spec.ports[0]),
+                **({"load": parts.loading(network, spec)} if spec.loaded else {})}
     site = parts.Site(network, spec, stage - 1, family)
     name = f"layer_{site.index}"
     found = {f"{name}.weights": parts.weights(site), f"{name}.neurons": parts.neurons(site),
@@ -86,4 +92,5 @@ def _stage(network: IntegerNetwork, spec: AcceleratorSpec, family: str, stage: i
     if site.is_output:
         return found | {"readout": parts.readout(site)}
     base = parts.index_bits(site.n_output) if site.folds > 1 else 0
-    return found | {f"serializer_{stage}": parts.serializer(site.n_output, site.lanes, base)}
+    return found | {f"serializer_{stage}": parts.serializer(
+        site.n_output, site.lanes, base, spec.ports[stage])}

@@ -19,6 +19,7 @@ class Cells:
     block_rams : int
     lut_rams : int
         RAMs of LUTs, of 16 × 4 bits.
+    spram : int
     """
 
     logic: Counter[str] = field(default_factory=Counter)
@@ -26,11 +27,13 @@ class Cells:
     flip_flops: int = 0
     block_rams: int = 0
     lut_rams: int = 0
+    spram: int = 0
 
     def __add__(self, other: "Cells") -> "Cells":
         return Cells(self.logic + other.logic, self.adders + other.adders,
                      self.flip_flops + other.flip_flops, self.block_rams + other.block_rams,
-                     self.lut_rams + other.lut_rams)
+                     self.lut_rams + other.lut_rams,
+                     self.spram + other.spram)
 
 
 def total(parts: Iterable[Cells]) -> Cells:

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..network import IntegerNetwork
+from ..parameters import WORD_WIDTH, load_format, part_row
 from ..rounds import Adds, Closes, encoder_rounds, is_direct, phases
 from ..spec import GROUP, QUEUE_DEPTH, AcceleratorSpec
 from ..widths import signed_width
@@ -73,6 +74,9 @@ class Site:
     @property
     def potentials(self) -> list[int]:
         """Bits of the potential of each lane."""
+        capacity = self.spec.capacity(self.index)
+        if capacity is not None:
+            return [capacity.potential] * self.lanes
         widths = self.network.widths[self.index].potentials
         return [max(widths[lane::self.lanes]) for lane in range(self.lanes)]
 
@@ -131,11 +135,14 @@ def encoder(network: IntegerNetwork, spec: AcceleratorSpec, family: str) -> Cell
     return total([words, image, control, compares])
 
 
-def serializer(n_neurons: int, lanes: int, base_bits: int) -> Cells:
+def serializer(n_neurons: int, lanes: int, base_bits: int, ports: int) -> Cells:
     """`Serializer`; ``base_bits`` of the number of a word's first neuron are not constant."""
-    group, parts = min(lanes, GROUP), -(-lanes // GROUP)
+    size = GROUP * ports
+    group, parts = min(lanes, size), -(-lanes // size)
     bits = base_bits + (parts - 1).bit_length()
     cells = Cells(Counter({"serializer": 1, "group lane": group}), (), group + 1 + bits + 1)
+    if ports == 2:
+        cells += Cells(Counter({"second lane": group}))
     if parts > 1:
         cells += Cells(Counter({"word lane": lanes}), (), parts + 1)
     return cells
@@ -143,19 +150,41 @@ def serializer(n_neurons: int, lanes: int, base_bits: int) -> Cells:
 
 def replay(site: Site) -> Cells:
     """`Replay`, of a layer with several folds."""
-    bits = index_bits(site.n_input)
-    return memory(site.family, 2 << (site.n_input - 1).bit_length(), bits + 2) + Cells(
+    address = index_bits(site.n_input)
+    most, width = site.n_input, site.spec.ports[site.index] * (address + 1)
+    if site.spec.replays(site.network, site.index) == "words":
+        most = site.spec.source_words(site.network, site.index)
+        width = site.spec.source_lanes(site.network, site.index) + address
+    bits = index_bits(most)
+    return memory(site.family, 2 << (most - 1).bit_length(), width) + Cells(
         Counter({"replay": 1, "replayed bit": bits}), (bits, bits),
-        4 + bits + bits + index_bits(site.folds) + 1)
+        5 + 4 * bits + index_bits(site.folds) + 1)
 
 
 def weights(site: Site) -> Cells:
     """`WeightMemory`."""
     layer, kind = site.network.layers[site.index], site.spec.memories[site.index]
-    rows, width = max(2, site.folds * site.n_input), layer.weight_width * site.lanes
+    rows = max(2, site.folds * site.spec.fold_rows(site.network, site.index))
+    width, ports = layer.weight_width * site.lanes, site.spec.ports[site.index]
+    summing = Cells()
+    if ports == 2:
+        summing = Cells(Counter({"summed bit": width}), (layer.weight_width + 1,) * site.lanes,
+                        width + site.lanes + 3 + index_bits(rows))
     if kind == "logic":
-        return Cells(Counter({"constant bit": rows * width}), (), 2 * index_bits(rows))
-    return memory(site.family, rows, width, writes=0, wants="block", registered=True)
+        return summing + Cells(Counter({"constant bit": ports * rows * width}), (),
+                               2 * ports * index_bits(rows))
+    shape = site.spec.weight_shape(site.network, site.index)
+    if kind == "spram":
+        return Cells(Counter({"spram": shape.count}), (), width, spram=shape.count)
+    # A memory that has no second port to be read through is made twice.
+    copies = ports if site.family == "ice40" else 1
+    columns = [memory(site.family, shape.entries, column, writes=int(bool(site.spec.loaded)),
+                      wants="block", registered=True)
+               for column in shape.columns] * shape.banks * copies
+    selects = ports * (shape.banks > 1)
+    return total([*columns, summing, Cells(
+        Counter({"bank bit": ports * (shape.banks - 1) * width}), (),
+        selects * (width + 2 * index_bits(shape.banks)))])
 
 
 def _flags(site: Site) -> int:
@@ -182,11 +211,35 @@ def neurons(site: Site) -> Cells:
         cells += Cells(Counter({"direct bit": bits}), (), bits if folds == 1 else 0)
         if folds > 1:
             cells += memory(site.family, folds, bits)
+    if site.spec.loaded:
+        return cells + loaded_parameters(site)
     if folds > 1:
         depth = 1 << (folds - 1).bit_length()
         cells += memory(site.family, depth * (2 + site.is_direct), bits)
         cells += Cells(Counter({"loaded bit": bits}))
     return cells + parameters(site)
+
+
+def loaded_parameters(site: Site) -> Cells:
+    """`FoldStore`, or the thresholds of a single fold; `ParameterRows`; and what loads them."""
+    capacity = site.spec.loaded[site.index]
+    address = index_bits(site.n_input + capacity.bias_rows + capacity.initial_rows)
+    rows = Cells(Counter({"parameter rows": 1, "parameter row bit": address}), (),
+                 index_bits(site.folds) + 8)
+    if site.folds == 1:
+        return rows + Cells(Counter(), (), site.lanes * capacity.threshold)
+    parts = site.spec.parts(site.network, site.index)
+    share = -(-site.lanes // parts)
+    entries = part_row(site.folds - 1, parts - 1, parts) + 1
+    # Numbers on their way in and out; those that go out are loaded, and then move on.
+    bits = parts * share * capacity.potential
+    words = [min(WORD_WIDTH, share * capacity.threshold - low)
+             for low in range(0, share * capacity.threshold, WORD_WIDTH)]
+    return total([rows, memory(site.family, entries, share * capacity.potential),
+                  *(memory(site.family, entries, word) for word in words),
+                  Cells(Counter({"fold store": 1, "leaving bit": bits, "loaded bit": bits}), (),
+                        2 * bits + parts * share * capacity.threshold
+                        + 2 * index_bits(parts) + 4 + index_bits(site.folds))])
 
 
 def parameters(site: Site) -> Cells:
@@ -208,7 +261,8 @@ def parameters(site: Site) -> Cells:
 def control(site: Site) -> Cells:
     """`Layer` without what has a file of its own."""
     parts = phases(site.network, site.index)
-    folds, rows = index_bits(site.folds), index_bits(site.folds * site.n_input)
+    folds = index_bits(site.folds)
+    rows = index_bits(site.folds * site.spec.fold_rows(site.network, site.index))
     closes = {part.closes for part in parts}
     operations = 3 if site.is_direct or site.saturates or Closes.KEEP in closes else 2
     step = operations * 2 + 2 * (1 + site.is_direct) + _STAGES * folds
@@ -239,14 +293,25 @@ def layer_queue(site: Site) -> Cells:
 def readout(site: Site) -> Cells:
     """`Readout`."""
     network, lanes = site.network, site.lanes
-    count, current, neuron = network.count_width, network.current_width, index_bits(site.n_output)
+    count, current = network.count_width, site.spec.current_width(network)
+    neuron = index_bits(site.n_output)
     result = 2 * neuron + count + current + 1
     cells = Cells(Counter({"readout": 1, "count bit": lanes * count, "current bit": current,
                            "selected bit": (lanes - 1) * (max(site.potentials) + count + 1)}),
                   (current, current, *[current] * -(-count // 4)),
                   current + neuron + index_bits(lanes) + neuron + 1
                   + (result - neuron) + result + 1)
+    if site.spec.loaded:
+        capacity = site.spec.loaded[-1]
+        cells += Cells(Counter({"product bit": count * capacity.threshold}), (),
+                       capacity.threshold + capacity.accumulator)
     if site.folds == 1:
         return cells + Cells(Counter(), (), lanes * count)
     return cells + memory(site.family, site.folds, lanes * count) + Cells(
         Counter(), (), index_bits(site.folds) + 1)
+
+
+def loading(network: IntegerNetwork, spec: AcceleratorSpec) -> Cells:
+    """What takes in the words of parameters."""
+    return Cells(Counter({"load target": 2 * len(spec.lanes) + 1}), (),
+                 load_format(network, spec).address_bits + WORD_WIDTH + 1)

@@ -19,7 +19,10 @@ LUTS: dict[str, dict[str, float]] = {
         "replay": 24.045, "replayed bit": 2.959, "bank": 1.081, "bank bit": 1.367,
         "readout": 6.011, "count bit": 2.113, "selected bit": 0.856, "current bit": 2.31,
         "spike input lane": 0.644, "saturating bit": 1.191, "direct layer": 9.291,
-        "constant bit": 0.111, "register file bit": 0.7},
+        "constant bit": 0.111, "register file bit": 0.7, "second lane": 4.0,
+        "summed bit": 1.1, "spram": 8.0, "parameter rows": 20.0, "parameter row bit": 1.0,
+        "fold store": 40.0, "leaving bit": 1.0,
+        "product bit": 1.0, "load target": 2.0},
     "ice40": {
         "adder bit": 0.443, "encoder": 9.366, "even lane": 0.461, "draw bit": 2.533,
         "lfsr": 51.746, "plane bit": 0.8, "deep queue": 18.984, "queue": 4.823,
@@ -29,7 +32,10 @@ LUTS: dict[str, dict[str, float]] = {
         "replay": 36.789, "replayed bit": 2.488, "bank": 1.5, "bank bit": 0.7, "readout": 15.871,
         "count bit": 1.877, "selected bit": 1.05, "current bit": 1.8, "spike input lane": 0.728,
         "saturating bit": 0.25, "direct layer": 10, "constant bit": 0.06,
-        "register file bit": 0.57},
+        "register file bit": 0.57, "second lane": 4.0,
+        "summed bit": 1.1, "spram": 8.0, "parameter rows": 40.0, "parameter row bit": 1.0,
+        "fold store": 60.0, "leaving bit": 1.0,
+        "product bit": 1.0, "load target": 2.0},
 }
 """LUTs of each kind of logic that `Cells` name."""
 
@@ -46,5 +52,5 @@ def area(cells: Cells, family: str) -> Area:
                else sum(cells.adders))
     lut_rams = _DPR16X4_LUTS * cells.lut_rams
     halves = 2 * carries if family == "ecp5" else 0
-    return Area(luts, carries, cells.flip_flops, cells.block_rams, 0, lut_rams, 0,
+    return Area(luts, carries, cells.flip_flops, cells.block_rams, cells.spram, lut_rams, 0,
                 luts + halves + lut_rams)

@@ -5,12 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerNetwork
+from ..parameters import load_format
 from ..rounds import encoder_rounds
 from ..spec import AcceleratorSpec
 from .encoder import SpikeEncoder
 from .layer import Layer
-from .layouts import encoder_trace, layer_trace, result
+from .layouts import encoder_trace, layer_trace, load_word, result
 from .readout import Readout
+from .replay import Replay
 from .serializer import Serializer
 from .spike_input import SpikeInput
 
@@ -40,6 +42,9 @@ class Accelerator(wiring.Component):
         Instead of ``intensities`` where the encoder is ``events``, see `SpikeInput`.
     results : Out, stream of `layouts.result`
         One transfer an output neuron.
+    load : In, stream of `layouts.load_word`
+        Parameters, where they are loaded (`parameters.load_words`), while no image is being worked
+        on; a word takes effect two cycles later.
     trace_encoder : Out, `layouts.encoder_trace`
     trace_layer_0, … : Out, `layouts.layer_trace`
 
@@ -58,14 +63,16 @@ class Accelerator(wiring.Component):
             self._input: In(stream.Signature(
                 data.ArrayLayout(1 if events else network.intensity_width, spec.beats))),
             "results": Out(stream.Signature(result(network.n_output, network.count_width,
-                                                   network.current_width)))}
+                                                   spec.current_width(network))))}
+        if spec.loaded:
+            members["load"] = In(stream.Signature(load_word(load_format(network, spec))))
         if trace:
             members["trace_encoder"] = Out(encoder_trace(
                 spec.word_lanes(network), encoder_rounds(network), spec.encoder_words(network)))
-            for index, widths in enumerate(network.widths):
+            for index in range(len(network.layers)):
                 members[f"trace_layer_{index}"] = Out(layer_trace(
                     spec.lanes[index], network.timesteps, spec.folds(network, index),
-                    widths.membrane))
+                    spec.membrane_width(network, index)))
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -78,20 +85,52 @@ class Accelerator(wiring.Component):
         if self._trace:
             wiring.connect(m, encoder.trace, wiring.flipped(self.trace_encoder))
 
-        words, lanes = encoder.words, spec.word_lanes(network)
+        words, stages = encoder.words, []
         for index, layer in enumerate(network.layers):
-            serializer = Serializer(layer.n_input, lanes)
+            serializer = Serializer(layer.n_input, spec.source_lanes(network, index),
+                                    spec.ports[index])
             stage = Layer(network, spec, index, trace=self._trace)
             m.submodules[f"serializer_{index}"] = serializer
             m.submodules[f"layer_{index}"] = stage
+            if spec.replays(network, index) == "words":
+                words = self._replayed(m, index, words, spec.source_words(network, index))
             wiring.connect(m, words, serializer.words)
-            wiring.connect(m, serializer.events, stage.events)
+            events = serializer.events
+            if spec.replays(network, index) == "events":
+                events = self._replayed(m, index, events, layer.n_input)
+            wiring.connect(m, events, stage.events)
             if self._trace:
                 trace = getattr(self, f"trace_layer_{index}")
                 wiring.connect(m, stage.trace, wiring.flipped(trace))
-            words, lanes = stage.words, spec.lanes[index]
+            words = stage.words
+            stages.append(stage)
 
-        m.submodules.readout = readout = Readout(network, spec.lanes[-1])
+        m.submodules.readout = readout = Readout(network, spec)
         wiring.connect(m, words, readout.words)
         wiring.connect(m, readout.results, wiring.flipped(self.results))
+        if spec.loaded:
+            ports = [getattr(stage, name) for stage in stages
+                     for name in ("load_weights", "load_thresholds")]
+            self._distribute(m, [*ports, readout.load])
         return m
+
+    def _distribute(self, m: Module, ports: list):
+        """Send each word that is loaded to its target."""
+        form, word = load_format(self._network, self._spec), self.load.payload
+        taken = Signal(word.shape(), name="loaded_word")
+        valid = Signal(name="loaded_valid")
+        m.d.comb += self.load.ready.eq(1)
+        m.d.sync += [taken.eq(word), valid.eq(self.load.valid)]
+        place, row, target = (
+            taken.address[:form.word_bits], taken.address[form.word_bits:][:form.row_bits],
+            taken.address[form.word_bits + form.row_bits:])
+        for number, port in enumerate(ports):
+            m.d.comb += [port.enable.eq(valid & (target == number)), port.row.eq(row),
+                         port.word.eq(place), port.data.eq(taken.data)]
+
+    def _replayed(self, m: Module, index: int, source, most: int):
+        """A timestep's words or events, once for each fold of a layer."""
+        replay = Replay(source.payload.shape(), most, self._spec.folds(self._network, index))
+        m.submodules[f"replay_{index}"] = replay
+        wiring.connect(m, source, replay.collected)
+        return replay.replayed

@@ -10,6 +10,7 @@ from ..network import IntegerNetwork
 from ..protocol import CONSTANTS, VERSION, LinkFormat, pack_fields
 from ..spec import AcceleratorSpec
 from .accelerator import Accelerator
+from .layouts import index_shape
 from .link import Link
 from .uart import UartReceiver, UartTransmitter, baud_divisor
 
@@ -17,27 +18,39 @@ from .uart import UartReceiver, UartTransmitter, baud_divisor
 class CountedAccelerator(Accelerator):
     """An accelerator that tells when its layers take events.
 
+    Where a layer takes a timestep's events once for each fold, those of its first fold count.
+
     Members
     -------
-    input_event : Out
-        The first layer takes a spike.
+    input_events : Out
+        Spikes that the first layer takes in this cycle.
     hidden_events : Out
         Spikes that the other layers take.
     """
 
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec):
         super().__init__(network, spec)
-        self.input_event = Signal()
-        self.hidden_events = Signal(range(len(network.layers)))
+        self.input_events = Signal(range(spec.ports[0] + 1))
+        self.hidden_events = Signal(range(sum(spec.ports[1:]) + 1))
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
-        taken = []
-        for index in range(len(self._network.layers)):
-            events = getattr(m.submodules, f"serializer_{index}").events
-            taken.append(events.valid & events.ready & events.payload.spike)
-        m.d.comb += [self.input_event.eq(taken[0]), self.hidden_events.eq(sum(taken[1:]))]
+        taken = [self._taken(m, index) for index in range(len(self._network.layers))]
+        m.d.comb += [self.input_events.eq(taken[0]), self.hidden_events.eq(sum(taken[1:]))]
         return m
+
+    def _taken(self, m: Module, index: int) -> Value:
+        """Spikes that a layer takes in this cycle."""
+        events, folds = getattr(m.submodules, f"layer_{index}").events, self._spec.folds(
+            self._network, index)
+        fold = Signal(index_shape(folds), name=f"fold_{index}")
+        transfer = events.valid & events.ready
+        with m.If(transfer & events.payload.last):
+            m.d.sync += fold.eq(Mux(fold == folds - 1, 0, fold + 1))
+        spikes = events.payload.spike
+        if self._spec.ports[index] == 2:
+            spikes = spikes + events.payload.second_spike
+        return Mux(transfer & (fold == 0), spikes, 0)
 
 
 class BoardTop(wiring.Component):
@@ -91,7 +104,7 @@ class BoardTop(wiring.Component):
             "buffer_bytes": self._format.buffer_bytes, "window": self._format.window(buffered),
             "count_width": self._format.count_width, "current_width": self._format.current_width,
             "loads": self._loads is not None, "clock_hz": round(clock_hz)})
-        self._parameters = parameters_crc32(network)
+        self._parameters = 0 if self._loads else parameters_crc32(network)
         super().__init__()
 
     def elaborate(self, platform):
@@ -100,9 +113,10 @@ class BoardTop(wiring.Component):
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
         m.submodules.link = link = Link(self._format, self._constants, self._parameters,
-                                        self._loads, len(accelerator.hidden_events))
+                                        self._loads, len(accelerator.input_events),
+                                        len(accelerator.hidden_events))
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), self.busy.eq(link.busy),
-                     link.input_event.eq(accelerator.input_event),
+                     link.input_events.eq(accelerator.input_events),
                      link.hidden_events.eq(accelerator.hidden_events)]
         wiring.connect(m, receiver.bytes, link.received)
         wiring.connect(m, link.sent, transmitter.bytes)

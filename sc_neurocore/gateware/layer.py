@@ -1,5 +1,6 @@
 """Event-driven layer: events in, spikes of its neurons out."""
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from amaranth import *
@@ -7,11 +8,13 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerNetwork
+from ..parameters import load_format
 from ..rounds import Adds, Closes, phases
 from ..spec import AcceleratorSpec
-from .layouts import event, index_shape, layer_trace, output_word, spike_word
+from ..timing import MEMORY_LATENCY, STORE_LATENCY
+from .layouts import event, index_shape, layer_trace, load_bus, output_word, spike_word
 from .neuron_array import NeuronArray, Operation, Region
-from .replay import Replay
+from .parameter_rows import ParameterRows
 from .reserved_queue import ReservedQueue
 from .weight_memory import WeightMemory
 
@@ -40,13 +43,13 @@ class Step(NamedTuple):
 class Layer(wiring.Component):
     """Works through rounds, and in each of them through the folds of its neurons.
 
-    In a round (`rounds.phases`) each fold takes a cycle for each event of the timestep, one if
-    there is none, and is then closed, which takes a cycle (`timing.CLOSE_CYC`), or two where a
-    membrane may saturate.
+    In a round (`rounds.phases`) each fold takes a cycle for each event of the timestep (with two
+    ports, for two spikes of a group of a word), one if there is none, and is then closed, which
+    takes a cycle (`timing.CLOSE_CYC`), or two where a membrane may saturate.
 
     Throughput: an operation a cycle, so folds · (max(events, 1) + 1) cycles a timestep, unless
-    events are missing or the words are not taken. Latency: `timing.FIRE_LATENCY` cycles from
-    closing a fold to its commit.
+    events are missing or the words are not taken. Latency: `AcceleratorSpec.fire_latency` cycles
+    from closing a fold to its commit.
 
     Parameters
     ----------
@@ -60,52 +63,86 @@ class Layer(wiring.Component):
     Members
     -------
     events : In, stream of `layouts.event`
-        With more than one fold they are collected until their timestep is complete.
+        Those of a timestep, once for each fold.
     words : Out, stream of `layouts.spike_word`, or of `layouts.output_word` for the output layer
         A word a fold; without a spike only if it closes the timestep, or in the output layer.
     trace : Out, `layouts.layer_trace`
         Every fold in the cycle in which it commits.
+    load_weights, load_thresholds : In, `layouts.load_bus`
+        If parameters are loaded.
     """
 
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, index: int, *,
                  trace: bool = False):
         self._network, self._spec, self._index, self._trace = network, spec, index, trace
-        self._layer, widths = network.layers[index], network.widths[index]
+        self._layer = network.layers[index]
         self._lanes, self._folds = spec.lanes[index], spec.folds(network, index)
+        self._ports = spec.ports[index]
         self._is_output = index == len(network.layers) - 1
         self._phases = phases(network, index)
-        self._saturates = widths.saturates
-        word = (output_word(self._lanes, widths.accumulator) if self._is_output
+        self._saturates = network.widths[index].saturates
+        self._capacity, self._form = spec.capacity(index), None
+        word = (output_word(self._lanes, spec.accumulator_width(network, index)) if self._is_output
                 else spike_word(self._layer.n_output, self._lanes))
-        super().__init__({
-            "events": In(stream.Signature(event(self._layer.n_input))),
+        members = {
+            "events": In(stream.Signature(event(self._layer.n_input, self._ports))),
             "words": Out(stream.Signature(word)),
             "trace": Out(layer_trace(self._lanes, network.timesteps, self._folds,
-                                     widths.membrane))})
+                                     spec.membrane_width(network, index)))}
+        if self._capacity is not None:
+            self._form = load_format(network, spec)
+            bus = load_bus(self._form)
+            members |= {"load_weights": In(bus), "load_thresholds": In(bus)}
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
+        self._begins = None
         m.submodules.weight_memory = weights = WeightMemory(
-            self._layer, self._lanes, self._spec.memories[self._index])
-        m.submodules.neurons = neurons = NeuronArray(self._network, self._index, self._lanes,
+            self._layer, self._lanes, self._spec.memories[self._index],
+            self._spec.weight_shape(self._network, self._index), self._ports, self._form)
+        m.submodules.neurons = neurons = NeuronArray(self._network, self._spec, self._index,
                                                      trace=self._trace)
         m.submodules.queue = queue = ReservedQueue(
             self.words.payload.shape(), self._spec.queue_depth(self._network, self._index))
         self._send(m, queue.words)
-        events = self.events
-        if self._folds > 1:
-            m.submodules.replay = replay = Replay(self._layer.n_input, self._folds)
-            wiring.connect(m, wiring.flipped(self.events), replay.events)
-            events = replay.replayed
 
-        addressed = self._sequence(m, events, queue).delayed(m, "addressed")
+        events = self.events
+        if self._capacity is not None:
+            events = self._loaded(m, weights, neurons)
+
+        issued = self._sequence(m, events, queue)
+        addressed = issued.delayed(m, "addressed")
+        if self._ports == 2:
+            m.d.sync += [weights.second_row.eq(self._base + events.payload.second_address),
+                         weights.second_counts.eq(events.payload.second_spike)]
         fetched = addressed.delayed(m, "fetched")
+        for name in ("selected", "summed")[:weights.latency - MEMORY_LATENCY]:
+            fetched = fetched.delayed(m, name)
         executed = fetched.delayed(m, "executed")
         m.d.comb += [weights.row.eq(addressed.row), neurons.weights.eq(weights.weights),
                      neurons.operation.eq(fetched.operation), neurons.fold.eq(fetched.fold),
                      neurons.next_region.eq(fetched.next_region)]
         self._commit(m, neurons, queue, executed)
         return m
+
+    def _loaded(self, m: Module, weights: WeightMemory, neurons: NeuronArray):
+        """Take parameters in; return the events with those of the rows that hold them."""
+        wiring.connect(m, wiring.flipped(self.load_weights), weights.load)
+        wiring.connect(m, wiring.flipped(self.load_thresholds), neurons.load)
+        rounds = sum(part.count for part in self._phases if part.adds is Adds.EVENTS)
+        m.submodules.parameter_rows = rows = ParameterRows(
+            self._layer.n_input, self._capacity, self._folds, rounds)
+        wiring.connect(m, wiring.flipped(self.events), rows.events)
+        if self._folds > 1:
+            # As far behind as an operation is.
+            begins = self._begins = Signal(name="begins")
+            for stage in ("addressed", "fetched"):
+                later = Signal(name=f"{stage}_begins")
+                m.d.sync += later.eq(begins)
+                begins = later
+            m.d.comb += neurons.begins.eq(begins)
+        return rows.completed
 
     def _send(self, m: Module, words):
         """Offer the words of the queue, which keeps the opposite of spikes: their sign bits."""
@@ -135,14 +172,15 @@ class Layer(wiring.Component):
 
     def _sequence(self, m: Module, events, queue: ReservedQueue) -> Step:
         """Issue the operations of round after round."""
-        n_input, parts = self._layer.n_input, self._phases
+        n_rows, parts = self._spec.fold_rows(self._network, self._index), self._phases
         phase = Signal(index_shape(len(parts)))
         round_ = Signal(index_shape(max(part.count for part in parts)), name="round")
         fold = Signal(index_shape(self._folds))
-        base = Signal(index_shape(self._folds * n_input))
+        base = Signal(index_shape(self._folds * n_rows))
         operation = Signal(Operation)
         advance = Signal()
         m.d.comb += operation.eq(Operation.IDLE)
+        self._may_close = None if self._begins is None else self._fetching(m, advance)
 
         with m.FSM():
             with m.State("ADD"):
@@ -165,12 +203,13 @@ class Layer(wiring.Component):
         with m.If(advance):
             if self._folds > 1:
                 m.d.sync += [fold.eq(Mux(is_last_fold, 0, fold + 1)),
-                             base.eq(Mux(is_last_fold, 0, base + n_input))]
+                             base.eq(Mux(is_last_fold, 0, base + n_rows))]
             with m.If(is_last_fold):
                 m.d.sync += round_.eq(round_ + 1)
                 with m.If(is_last_round):
                     m.d.sync += [round_.eq(0),
                                  phase.eq(Mux(phase == len(parts) - 1, 0, phase + 1))]
+        self._base = base
         row = Signal.like(base)
         m.d.comb += row.eq(base + events.payload.address)
         return Step(operation, row, fold,
@@ -181,11 +220,13 @@ class Layer(wiring.Component):
         if adds is Adds.EVENTS:
             m.d.comb += events.ready.eq(1)
             with m.If(events.valid):
+                self._begin(m)
                 m.d.comb += operation.eq(Mux(events.payload.spike, Operation.SYNAPSE,
                                              Operation.IDLE))
                 with m.If(events.payload.last):
                     m.next = "CLOSE"
             return
+        self._begin(m)
         if adds is Adds.CURRENT:
             m.d.comb += operation.eq(Operation.CURRENT)
         m.next = "CLOSE"
@@ -193,16 +234,36 @@ class Layer(wiring.Component):
     def _close(self, m: Module, closes: Closes, queue: ReservedQueue, operation: Signal,
                advance: Signal):
         if closes is not Closes.FIRE:
-            m.d.comb += [operation.eq(Operation[closes.name]), advance.eq(1)]
-            m.next = "ADD"
+            with nullcontext() if self._may_close is None else m.If(self._may_close):
+                m.d.comb += [operation.eq(Operation[closes.name]), advance.eq(1)]
+                m.next = "ADD"
             return
-        with m.If(queue.room):
+        room = queue.room if self._may_close is None else queue.room & self._may_close
+        with m.If(room):
             m.d.comb += [operation.eq(Operation.FIRE), queue.reserve.eq(1)]
             if self._saturates:
                 m.next = "ADVANCE"
             else:
                 m.d.comb += advance.eq(1)
                 m.next = "ADD"
+
+    def _begin(self, m: Module):
+        """The cycle may be that of a fold's first operation."""
+        if self._begins is not None:
+            m.d.comb += self._begins.eq(self._fresh)
+
+    def _fetching(self, m: Module, advance: Signal) -> Value:
+        """Whether what the fold began to fetch is going to be there if it is closed now."""
+        fetch_cyc = self._spec.parts(self._network, self._index) + STORE_LATENCY
+        self._fresh = Signal(name="fresh", init=1)
+        left = Signal(range(fetch_cyc), name="fetch_left")
+        with m.If(self._begins):
+            m.d.sync += [self._fresh.eq(0), left.eq(fetch_cyc - 1)]
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        with m.If(advance):
+            m.d.sync += self._fresh.eq(1)
+        return left == 0
 
     def _next_region(self, m: Module, phase: Value, round_: Value, is_last_fold: Value,
                      is_last_round: Value) -> Signal:

@@ -8,6 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
+from ..parameters import WORD_WIDTH, LoadFormat
+
 NO_COLLISIONS = {"no_rw_check": 1}
 """Attribute of a memory of which no entry is read, or at least needed, in the cycle in which it is
 written; otherwise Yosys adds logic to make sure that the old value is read."""
@@ -23,9 +25,13 @@ def spike_word(n_neurons: int, lanes: int) -> data.StructLayout:
     return data.StructLayout({"spikes": lanes, "last": 1, "base": index_shape(n_neurons)})
 
 
-def event(n_input: int) -> data.StructLayout:
-    """Address of a neuron, which spiked if ``spike`` is set; ``last`` closes the timestep."""
-    return data.StructLayout({"address": index_shape(n_input), "spike": 1, "last": 1})
+def event(n_input: int, ports: int = 1) -> data.StructLayout:
+    """Address of a neuron, which spiked if ``spike`` is set; ``last`` closes the timestep.
+
+    With two ``ports``, there is a second one, which spiked if ``second_spike`` is set.
+    """
+    second = {"second_address": index_shape(n_input), "second_spike": 1} if ports == 2 else {}
+    return data.StructLayout({"address": index_shape(n_input), "spike": 1, "last": 1, **second})
 
 
 def output_word(lanes: int, potential_width: int) -> data.StructLayout:
@@ -46,6 +52,17 @@ def result(n_output: int, count_width: int, current_width: int) -> data.StructLa
     return data.StructLayout({
         "neuron": index_shape(n_output), "count": count_width, "current": signed(current_width),
         "predicted": index_shape(n_output), "last": 1})
+
+
+def load_word(form: LoadFormat) -> data.StructLayout:
+    """A word of a parameter, and where it goes."""
+    return data.StructLayout({"data": WORD_WIDTH, "address": form.address_bits})
+
+
+def load_bus(form: LoadFormat) -> wiring.Signature:
+    """While ``enable``: ``data`` is word number ``word`` of row ``row`` of a memory."""
+    return wiring.Signature({"enable": Out(1), "row": Out(form.row_bits),
+                             "word": Out(form.word_bits), "data": Out(WORD_WIDTH)})
 
 
 def encoder_trace(lanes: int, rounds: int, words: int) -> wiring.Signature:

@@ -44,8 +44,8 @@ class Link(wiring.Component):
         CRC of the parameters that are built in.
     load : StructLayout of ``address`` and 16 bits of ``data``, optional
         What parameters are loaded with; by default they can't be.
-    hidden_width : int
-        Bits of ``hidden_events``.
+    input_width, hidden_width : int
+        Bits of ``input_events`` and ``hidden_events``.
 
     Members
     -------
@@ -59,14 +59,15 @@ class Link(wiring.Component):
         Always taken.
     load : Out, stream
         Words to load; only where they can be.
-    input_event, hidden_events : In
+    input_events, hidden_events : In
         Events that the first layer, and those after it, take in this cycle. They are counted.
     busy : Out
         A command is not answered yet.
     """
 
     def __init__(self, format: LinkFormat, constants: bytes, parameters: int = 0,
-                 load: data.StructLayout | None = None, hidden_width: int = 1):
+                 load: data.StructLayout | None = None, input_width: int = 1,
+                 hidden_width: int = 1):
         self._format, self._constants, self._parameters = format, constants, parameters
         self._load = load
         members = {
@@ -74,7 +75,7 @@ class Link(wiring.Component):
             "transfers": Out(stream.Signature(format.beat_width * format.beats)),
             "results": In(stream.Signature(result(format.n_output, format.count_width,
                                                   format.current_width))),
-            "input_event": In(1), "hidden_events": In(hidden_width), "busy": Out(1)}
+            "input_events": In(input_width), "hidden_events": In(hidden_width), "busy": Out(1)}
         if load is not None:
             members["load"] = Out(stream.Signature(load))
         super().__init__(members)
@@ -228,7 +229,7 @@ class Link(wiring.Component):
         entered = Signal(8)         # number of the first image that has not all gone in
         m.d.sync += entered.eq(entered + enters)
         amounts = {"faults": refused, "cycles": entered != answers.done,
-                   "input_events": self.input_event, "hidden_events": self.hidden_events}
+                   "input_events": self.input_events, "hidden_events": self.hidden_events}
         m.submodules.counters = counters = Counters(
             [(2**len(amounts[name]) - 1, size) for name, size in COUNTERS.items()])
         m.d.comb += [getattr(counters, f"add_{index}").eq(amounts[name])

@@ -5,9 +5,11 @@ from amaranth.lib import data, enum, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerNetwork
+from ..parameters import WORD_WIDTH, load_format
 from ..rounds import Closes, is_direct, phases
-from ..spec import fold_count
-from .layouts import NO_COLLISIONS, index_shape
+from ..spec import AcceleratorSpec
+from .fold_store import FoldStore
+from .layouts import NO_COLLISIONS, index_shape, load_bus
 
 
 class Operation(enum.Enum, shape=3):
@@ -62,10 +64,9 @@ class NeuronArray(wiring.Component):
     Parameters
     ----------
     network : IntegerNetwork
+    spec : AcceleratorSpec
     index : int
-        Which of its layers. Lanes without a neuron never fire.
-    lanes : int
-        Neurons in a fold.
+        Which of the network's layers. Lanes without a neuron never fire.
     trace : bool
         Whether ``membranes`` are wanted.
 
@@ -86,34 +87,54 @@ class NeuronArray(wiring.Component):
         Before the spike.
     membranes : Out
         After it, as they are stored; 0 without ``trace``.
+
+    If parameters are loaded, potentials begin with 0, and the initial ones, and biases, come as
+    weights (`ParameterRows`). Then there are, too:
+
+    begins : In
+        ``operation`` is the first of its fold; if there are several folds.
+    load : In, `layouts.load_bus`
+        Thresholds to be loaded.
     """
 
     COMBINATORIAL_FOLDS = 16
     """Parameters of so few folds are logic; those of more are read from a memory."""
 
-    def __init__(self, network: IntegerNetwork, index: int, lanes: int, *, trace: bool = False):
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, index: int, *,
+                 trace: bool = False):
         self._neurons, self._widths = network.neurons(index), network.widths[index]
+        lanes = spec.lanes[index]
         self._lanes, self._trace = lanes, trace
+        self._capacity, self._parts = spec.capacity(index), spec.parts(network, index)
         layer = network.layers[index]
-        self._folds = fold_count(layer.n_output, lanes)
+        self._folds = spec.folds(network, index)
         self._direct = is_direct(network, index)
         self._phases = phases(network, index)
         self._saturates = self._widths.saturates
         potentials = self._widths.potentials
-        self._shapes = [signed(max(potentials[lane::lanes])) for lane in range(lanes)]
+        self._shapes = [signed(max(potentials[lane::lanes]) if self._capacity is None
+                               else self._capacity.potential) for lane in range(lanes)]
         neurons = self._neurons
         at_once = network.schedule == "layer_by_layer"
         # Biases that are not added once a timestep are there from the beginning.
         self._bias = 0 * neurons.biases if self._direct or at_once else neurons.biases
         due = 0 if self._direct else network.timesteps if at_once else 1
         self._initial = neurons.initial_membranes + due * neurons.biases - neurons.thresholds
-        super().__init__({
+        members = {
             "operation": In(Operation), "fold": In(index_shape(self._folds)),
             "next_region": In(Region),
-            "weights": In(data.ArrayLayout(signed(layer.weight_width), lanes)),
+            "weights": In(data.ArrayLayout(
+                signed(layer.weight_width + spec.ports[index] - 1), lanes)),
             "commit": Out(1), "spikes": Out(lanes),
-            "potentials": Out(data.ArrayLayout(signed(self._widths.accumulator), lanes)),
-            "membranes": Out(data.ArrayLayout(signed(self._widths.membrane), lanes))})
+            "potentials": Out(data.ArrayLayout(
+                signed(spec.accumulator_width(network, index)), lanes)),
+            "membranes": Out(data.ArrayLayout(signed(spec.membrane_width(network, index)), lanes))}
+        if self._capacity is not None:
+            self._form = load_format(network, spec)
+            members["load"] = In(load_bus(self._form))
+            if self._folds > 1:
+                members["begins"] = In(1)
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
@@ -128,14 +149,19 @@ class NeuronArray(wiring.Component):
                                     for lane, shape in enumerate(self._shapes)})
         totals = Signal(layout, name="total")
         current = Signal(layout, name="current")
-        loaded = self._load(m, totals)
-        begins = {Region.INITIAL: self._rows(self._initial, unused=-1)[0]}
+        restarts_all = self._folds == 1 or self._capacity is not None
+        if self._capacity is not None:
+            loaded = self._fetch(m, totals)
+            begins = {Region.INITIAL: [0] * self._lanes}
+        else:
+            loaded = self._load(m, totals)
+            begins = {Region.INITIAL: self._rows(self._initial, unused=-1)[0]}
         if self._direct:
             begins[Region.ZERO] = [0] * self._lanes
             self._remember(m, totals, current)
         restarts = {region: self._flag(m, f"restart_{region.name.lower()}",
                                        closing & (self.next_region == region))
-                    for region in begins} if self._folds == 1 else {}
+                    for region in begins} if restarts_all else {}
         begin = begins[Region.ZERO if self._direct else Region.INITIAL]
         addends = self._addends(m, current)
 
@@ -160,10 +186,15 @@ class NeuronArray(wiring.Component):
 
     def _addends(self, m: Module, current: data.View):
         """What the operation that is executed adds to a lane, as a function of its potential."""
-        bias = self._parameters(m, "bias", self._bias)
-        rest = self._parameters(m, "rest", self._bias - self._neurons.thresholds, unused=-1)
-        self._thresholds = (self._parameters(m, "threshold", self._neurons.thresholds, unused=1)
-                            if self._trace or self._saturates else [])
+        if self._capacity is None:
+            bias = self._parameters(m, "bias", self._bias)
+            rest = self._parameters(m, "rest", self._bias - self._neurons.thresholds, unused=-1)
+            self._thresholds = (self._parameters(m, "threshold", self._neurons.thresholds, unused=1)
+                                if self._trace or self._saturates else [])
+        else:
+            bias = [Const(0, 1)] * self._lanes
+            rest = [Cat(limit, C(1, 1)).as_signed() for limit in self._limits]
+            self._thresholds = [-value for value in rest] if self._trace else []
         others = {"SYNAPSE": lambda lane, potential: self.weights[lane]}
         if self._direct:
             settled = self._parameters(m, "settled", self._neurons.biases)
@@ -254,6 +285,33 @@ class NeuronArray(wiring.Component):
                      write.addr.eq(self._fold[:fold_bits]),
                      Value.cast(write.data).eq(Value.cast(totals)), write.en.eq(self._closes)]
         return read.data
+
+    def _fetch(self, m: Module, totals: data.View):
+        """Thresholds of this fold, and potentials of the one that comes next, where they are
+        loaded."""
+        capacity = self._capacity
+        width = capacity.threshold
+        if self._folds == 1:
+            limits = Signal(self._lanes * width, name="limits", reset_less=True)
+            for low in range(0, len(limits), WORD_WIDTH):
+                part = limits[low:low + WORD_WIDTH]
+                with m.If(self.load.enable & (self.load.word == low // WORD_WIDTH)):
+                    m.d.sync += part.eq(self.load.data)
+            self._limits = [limits.word_select(lane, width) for lane in range(self._lanes)]
+            return None
+        m.submodules.store = store = FoldStore(capacity, self._lanes, self._folds, self._parts,
+                                               self._form)
+        wiring.connect(m, wiring.flipped(self.load), store.load)
+        begins = Signal(name="executes_first")
+        m.d.sync += begins.eq(self.begins)
+        m.d.comb += [store.begins.eq(begins), store.closes.eq(self._closes),
+                     store.fold.eq(self._fold)]
+        next_potentials = Signal(totals.shape(), name="next_potentials")
+        for lane in range(self._lanes):
+            m.d.comb += [store.totals[lane].eq(totals[f"lane_{lane}"].as_unsigned()),
+                         next_potentials[f"lane_{lane}"].eq(store.potentials[lane])]
+        self._limits = [store.thresholds[lane] for lane in range(self._lanes)]
+        return next_potentials
 
     def _remember(self, m: Module, totals: data.View, current: data.View):
         """Keep the current of direct input once it is settled."""

@@ -5,8 +5,9 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..network import IntegerNetwork
-from ..spec import fold_count
-from .layouts import NO_COLLISIONS, index_shape, output_word, result
+from ..parameters import WORD_WIDTH, load_format
+from ..spec import AcceleratorSpec
+from .layouts import NO_COLLISIONS, index_shape, load_bus, output_word, result
 
 
 class Readout(wiring.Component):
@@ -25,26 +26,34 @@ class Readout(wiring.Component):
     ----------
     network : IntegerNetwork
         Whose output layer.
-    lanes : int
-        Neurons in a word.
+    spec : AcceleratorSpec
 
     Members
     -------
     words : In, stream of `layouts.output_word`
     results : Out, stream of `layouts.result`
         One transfer an output neuron, in order.
+    load : In, `layouts.load_bus`
+        If parameters are loaded: threshold and initial membrane.
     """
 
-    def __init__(self, network: IntegerNetwork, lanes: int):
-        self._network, self._lanes = network, lanes
-        self._folds = fold_count(network.n_output, lanes)
-        super().__init__({
-            "words": In(stream.Signature(output_word(lanes, network.widths[-1].accumulator))),
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec):
+        index = len(network.layers) - 1
+        self._network, self._lanes = network, spec.lanes[index]
+        self._folds, self._capacity = spec.folds(network, index), spec.capacity(index)
+        width = spec.accumulator_width(network, index)
+        members = {
+            "words": In(stream.Signature(output_word(self._lanes, width))),
             "results": Out(stream.Signature(result(network.n_output, network.count_width,
-                                                   network.current_width)))})
+                                                   spec.current_width(network))))}
+        if self._capacity is not None:
+            members["load"] = In(load_bus(load_format(network, spec)))
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
+        if self._capacity is not None:
+            self._take_parameters(m)
         advance = Signal()
         m.d.comb += advance.eq(~self.results.valid | self.results.ready)
         before, known = self._count(m)
@@ -118,8 +127,11 @@ class Readout(wiring.Component):
     def _charge(self, before: Value) -> Value:
         """What the current is more than the potential: threshold·(before + 1) − initial membrane.
 
-        It is looked up, four bits of the count at a time, which takes a LUT a bit.
+        It is looked up, four bits of the count at a time, which takes a LUT a bit; if parameters
+        are loaded, it is multiplied.
         """
+        if self._capacity is not None:
+            return self._threshold * (before + 1) - self._initial
         output = self._network.neurons(len(self._network.layers) - 1)
         threshold, initial = int(output.thresholds[0]), int(output.initial_membranes[0])
         total = Const(0, 1)
@@ -130,3 +142,13 @@ class Readout(wiring.Component):
             total = total + Array(Const((threshold * number << low) + offset, shape)
                                   for number in range(1 << len(nibble)))[nibble]
         return total
+
+    def _take_parameters(self, m: Module):
+        """Threshold and initial membrane, as they are loaded."""
+        threshold, initial = self._capacity.threshold, self._capacity.accumulator
+        loaded = Signal(threshold + initial, name="loaded", reset_less=True)
+        for low in range(0, len(loaded), WORD_WIDTH):
+            with m.If(self.load.enable & (self.load.word == low // WORD_WIDTH)):
+                m.d.sync += loaded[low:low + WORD_WIDTH].eq(self.load.data)
+        self._threshold = loaded[:threshold]
+        self._initial = loaded[threshold:].as_signed()

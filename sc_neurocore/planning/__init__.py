@@ -4,7 +4,7 @@ Cycles are those of `timing.predict`, exact for the spikes that they are counted
 of `sc_neurocore.estimation`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -24,6 +24,9 @@ __all__ = ["CLOCKS_HZ", "EXPECTED_ACTIVITY", "FILL", "Goal", "Pace", "Plan", "Pl
            "plan"]
 
 PlanError = failures.PlanError
+STORE_PARTS = {"ice40": 6}
+"""Parts in which loaded potentials are stored on a family without LUT RAM: few block RAMs, and
+hardly a timestep is so short that it has to wait."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Plan:
         return {"device": self.device.name, "lanes": list(self.spec.lanes),
                 "folds": list(self.folds), "encoder_lanes": self.spec.encoder_lanes,
                 "beats": self.spec.beats, "memories": list(self.spec.memories),
+                "ports": list(self.spec.ports), "loaded": bool(self.spec.loaded),
+                "store_parts": self.spec.store_parts,
                 "estimated_area": self.area.as_dict(), "clock_hz": self.goal.clock_hz,
                 "latency_cyc": self.pace.latency_cyc, "interval_cyc": self.pace.interval_cyc,
                 "latency_us": self.latency_us, "images_per_s": self.images_per_s,
@@ -78,10 +83,13 @@ class Plan:
         has = resources(self.device)
         rows = [("lanes", _listed(self.spec.lanes)), ("folds", _listed(self.folds)),
                 ("encoder lanes", str(self.spec.encoder_lanes)),
-                ("weights in", ", ".join(self.spec.memories)),
+                ("weights in", ", ".join(self.spec.memories)
+                 + ", loaded" * bool(self.spec.loaded)),
+                ("rows a cycle", _listed(self.spec.ports)),
                 ("LUTs", _of(self.area.lut_equivalents, has.luts)),
                 ("flip-flops", _of(self.area.flip_flops, has.flip_flops)),
                 ("block RAMs", _of(self.area.block_rams, has.block_rams)),
+                *([("SPRAMs", _of(self.area.spram, has.spram))] if self.area.spram else []),
                 ("latency", f"{self.pace.latency_cyc} cycles, {self.latency_us:.1f} us at "
                             f"{self.goal.clock_hz / 1e6:g} MHz"),
                 ("throughput", f"{self.pace.interval_cyc:.0f} cycles an image, "
@@ -95,7 +103,8 @@ class Plan:
 
 def plan(network: IntegerNetwork, device: Device | str, *, latency_us: float | None = None,
          images_per_s: float | None = None, clock_hz: float | None = None, beats: int = 8,
-         inputs: npt.ArrayLike | None = None, activity: float = EXPECTED_ACTIVITY) -> Plan:
+         inputs: npt.ArrayLike | None = None, activity: float = EXPECTED_ACTIVITY,
+         loaded: bool = False) -> Plan:
     """Choose a layout for a device.
 
     With a goal it is the smallest one that reaches it, by what is found; without, the fastest one
@@ -117,6 +126,8 @@ def plan(network: IntegerNetwork, device: Device | str, *, latency_us: float | N
         Images that cycles are counted with, as for `golden.run`; a handful is enough.
     activity : float in [0, 1]
         Without them: share of inputs and neurons that spike in a timestep.
+    loaded : bool
+        Parameters are to be loaded into the running circuit; then weights may be in SPRAM.
 
     Returns
     -------
@@ -138,10 +149,15 @@ def plan(network: IntegerNetwork, device: Device | str, *, latency_us: float | N
     base.check(network)
     workload = _workload(network, inputs, activity)
 
-    def search(each: Device) -> Search:
-        return Search(workload, resources(each), beats, [
-            encoder_choices(workload, base, each.family),
-            *(layer_choices(workload, base, each.family, index)
+    def search(each: Device, loading: bool = loaded) -> Search:
+        shaped = replace(base, family=each.family)
+        if loading:
+            shaped = replace(shaped.with_loading(network),
+                             store_parts=STORE_PARTS.get(each.family, 1))
+            shaped.check(network)
+        return Search(workload, resources(each), shaped, [
+            encoder_choices(workload, shaped, each.family),
+            *(layer_choices(workload, shaped, each.family, index)
               for index in range(len(network.layers)))])
 
     looking = search(device)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..estimation import estimate_stage
+from ..families import SPRAM_ROWS
+from ..network import IntegerNetwork
 from ..rounds import encoder_rounds
 from ..spec import AcceleratorSpec, fold_count
 from ..synthesis.area import Area
@@ -11,6 +13,8 @@ from .workload import Workload
 
 LOGIC_BITS = 2048
 """Weights of at most so many bits may be made of logic."""
+TWO_PORTS = ("ecp5",)
+"""Families whose block RAMs are read twice a cycle without being made twice."""
 ENCODER_LANES = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -25,6 +29,7 @@ class Choice:
     memory: str
     load: float
     area: Area
+    ports: int = 1
 
 
 def useful_lanes(n_output: int) -> list[int]:
@@ -54,26 +59,37 @@ def layer_choices(workload: Workload, base: AcceleratorSpec, family: str, index:
     layer = network.layers[index]
     for lanes in useful_lanes(layer.n_output):
         folds = fold_count(layer.n_output, lanes)
-        load = workload.layer_load(index, folds)
-        kinds = ["block"]
-        if folds * lanes * layer.n_input * layer.weight_width <= LOGIC_BITS:
-            kinds.append("logic")
-        for memory in kinds:
-            spec = with_layer(base, index, lanes, memory)
-            made.append(Choice(lanes, memory, load,
-                               estimate_stage(network, spec, family, 1 + index)))
+        bits = folds * lanes * layer.n_input * layer.weight_width
+        for memory in _kinds(base, network, index, folds, bits):
+            for ports in (1, 2) if family in TWO_PORTS and not base.loaded else (1,):
+                spec = with_layer(base, index, lanes, memory, ports)
+                made.append(Choice(lanes, memory, workload.layer_load(index, spec),
+                                   estimate_stage(network, spec, family, 1 + index), ports))
     return made
 
 
-def with_layer(spec: AcceleratorSpec, index: int, lanes: int, memory: str) -> AcceleratorSpec:
+def _kinds(base: AcceleratorSpec, network: IntegerNetwork, index: int, folds: int, bits: int
+           ) -> list[str]:
+    """What a weight memory may be made of."""
+    if not base.loaded:
+        return ["block", "logic"] if bits <= LOGIC_BITS else ["block"]
+    fits_spram = folds * base.fold_rows(network, index) <= SPRAM_ROWS
+    return ["block", "spram"] if base.family == "ice40" and fits_spram else ["block"]
+
+
+def with_layer(spec: AcceleratorSpec, index: int, lanes: int, memory: str, ports: int
+               ) -> AcceleratorSpec:
     """The layout with another one of a layer."""
-    every_lanes, memories = list(spec.lanes), list(spec.memories)
-    every_lanes[index], memories[index] = lanes, memory
-    return replace(spec, lanes=tuple(every_lanes), memories=tuple(memories))
+    every_lanes, memories, every_ports = list(spec.lanes), list(spec.memories), list(spec.ports)
+    every_lanes[index], memories[index], every_ports[index] = lanes, memory, ports
+    return replace(spec, lanes=tuple(every_lanes), memories=tuple(memories),
+                   ports=tuple(every_ports))
 
 
-def layout(beats: int, chosen: Sequence[Choice]) -> AcceleratorSpec:
+def layout(base: AcceleratorSpec, chosen: Sequence[Choice]) -> AcceleratorSpec:
     """The layout that consists of a choice for the encoder and one for each layer."""
     encoder, *layers = chosen
-    return AcceleratorSpec(tuple(choice.lanes for choice in layers), beats, encoder.lanes,
-                           tuple(choice.memory for choice in layers))
+    return replace(base, encoder_lanes=encoder.lanes,
+                   lanes=tuple(choice.lanes for choice in layers),
+                   memories=tuple(choice.memory for choice in layers),
+                   ports=tuple(choice.ports for choice in layers))

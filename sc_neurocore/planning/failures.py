@@ -1,7 +1,7 @@
 """Why there is no layout for a goal, in plain words, and what there would be one for."""
 
-from collections.abc import Callable
 from math import ceil, floor, log10
+from typing import Protocol
 
 from ..estimation import weight_block_rams
 from ..network import IntegerNetwork
@@ -12,7 +12,12 @@ from .search import Candidate, Search
 
 _WEIGHT_WIDTHS = (12, 8, 6, 5, 4, 3, 2)
 
-Searches = Callable[[Device], Search]
+
+class Searches(Protocol):
+    """What looks for layouts on a device, where parameters are loaded or as the user has it."""
+
+    def __call__(self, device: Device, /, loading: bool = ...) -> Search:
+        """Look on a device."""
 
 
 class PlanError(ValueError):
@@ -36,7 +41,8 @@ def _does_not_fit(network: IntegerNetwork, device: Device, least: Candidate, sea
     name = max(wanting, key=lambda each: wanting[each])
     needed, available = {"LUTs": (least.area.lut_equivalents, has.luts),
                          "flip-flops": (least.area.flip_flops, has.flip_flops),
-                         "block RAMs": (least.area.block_rams, has.block_rams)}[name]
+                         "block RAMs": (least.area.block_rams, has.block_rams),
+                         "SPRAMs": (least.area.spram, has.spram)}[name]
     advice = [f"use {each.name}" for each in other_devices(device)
               if searches(each).fastest() is not None][:1]
     text = f"{shape_name(network)} takes at least {needed} {name}"
@@ -47,8 +53,21 @@ def _does_not_fit(network: IntegerNetwork, device: Device, least: Candidate, sea
         advice = [*_fewer_bits(network, least.spec, device, needed - weights), *advice]
     else:
         text += f", and {FILL:.0%} of the {available} of {device.name} may be used"
+    if _can_use_spram(network, device, least.spec, searches):
+        advice.insert(0, "load the parameters, which puts weights into SPRAM (--loaded)")
     return f"{text}: " + (", or ".join(advice) or "no device that is known is large enough; use "
                                                   "fewer neurons")
+
+
+def _can_use_spram(network: IntegerNetwork, device: Device, spec: AcceleratorSpec,
+                   searches: Searches) -> bool:
+    """Whether it would fit if its parameters were loaded."""
+    if spec.loaded or not resources(device).spram:
+        return False
+    try:
+        return searches(device, loading=True).fastest() is not None
+    except ValueError:      # such a network's can't be
+        return False
 
 
 def _bits(network: IntegerNetwork) -> str:

@@ -68,7 +68,9 @@ def shares(area: Area, has: Resources) -> dict[str, float]:
     """How much of what may be used of a device an area takes, by resource; 1 is all of it."""
     return {"LUTs": area.lut_equivalents / (FILL * has.luts),
             "flip-flops": area.flip_flops / (FILL * has.flip_flops),
-            "block RAMs": area.block_rams / has.block_rams}
+            "block RAMs": area.block_rams / has.block_rams,
+            "SPRAMs": area.spram / has.spram if area.spram and has.spram
+            else float("inf") if area.spram else 0.0}
 
 
 def fits(area: Area, has: Resources) -> bool:

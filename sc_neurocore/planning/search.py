@@ -10,9 +10,9 @@ from .choices import Choice, layout
 from .goal import Goal, fits, shares
 from .workload import Pace, Workload
 
-PRICES = ({"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 1.0},
-          {"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 20.0},
-          {"LUTs": 20.0, "flip-flops": 20.0, "block RAMs": 1.0})
+PRICES = ({"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 1.0, "SPRAMs": 1.0},
+          {"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 20.0, "SPRAMs": 1.0},
+          {"LUTs": 20.0, "flip-flops": 20.0, "block RAMs": 1.0, "SPRAMs": 1.0})
 """What a share of each resource is worth: alike; or, where no layout fits then, one of them is
 saved at the cost of the others."""
 
@@ -42,22 +42,22 @@ class Search:
         What cycles are counted with.
     has : Resources
         Of the device.
-    beats : int
-        Intensities in an input transfer.
+    base : AcceleratorSpec
+        What does not depend on the choices: transfers of the input stream, and the family.
     stages : list of lists of Choice
         The encoder's, and each layer's.
     """
 
-    def __init__(self, workload: Workload, has: Resources, beats: int,
+    def __init__(self, workload: Workload, has: Resources, base: AcceleratorSpec,
                  stages: list[list[Choice]]) -> None:
-        self.workload, self.has, self.beats, self.stages = workload, has, beats, stages
+        self.workload, self.has, self.base, self.stages = workload, has, base, stages
         self._paces: dict[tuple[object, ...], Pace] = {}
         self._prices = PRICES[0]
 
     def pace(self, candidate: Candidate) -> Pace:
         """Cycles of a layout, exactly; each is counted once."""
         spec = candidate.spec
-        key = spec.lanes, spec.encoder_lanes
+        key = spec.lanes, spec.encoder_lanes, spec.memories, spec.ports
         if key not in self._paces:
             self._paces[key] = self.workload.pace(spec)
         return self._paces[key]
@@ -143,7 +143,7 @@ class Search:
                 key=lambda choice: (self._cost(choice), choice.load)) for stage in self.stages))
 
     def _candidate(self, chosen: tuple[Choice, ...]) -> Candidate:
-        return Candidate(chosen, layout(self.beats, chosen),
+        return Candidate(chosen, layout(self.base, chosen),
                          added(choice.area for choice in chosen))
 
     def _cost(self, choice: Choice) -> float:

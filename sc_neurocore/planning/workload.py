@@ -91,11 +91,19 @@ class Workload:
         return predict(self.network, spec, self.input_spikes[order],
                        [spikes[order] for spikes in self.layer_spikes])
 
-    def layer_load(self, index: int, folds: int) -> float:
-        """Cycles that a layer of so many folds is busy for an image, about; mean."""
+    def layer_load(self, index: int, spec: AcceleratorSpec) -> float:
+        """Cycles that a layer is busy for an image, about; mean."""
         spikes = self.input_spikes if index == 0 else self.layer_spikes[index - 1]
-        events = np.maximum(spikes.sum(axis=2), 1).mean(axis=0)     # of each round
-        closing = CLOSE_CYC + (folds > 1)       # a replay takes a breath after each fold
+        folds, group, ports = (spec.folds(self.network, index), spec.group(index),
+                               spec.ports[index])
+        # Of each group of a word; taken as if words were as wide as that.
+        padded = np.pad(spikes, [(0, 0), (0, 0), (0, -spikes.shape[2] % group)])
+        counts = padded.reshape(*padded.shape[:2], -1, group).sum(axis=3)
+        taking = (-(-counts // ports)).sum(axis=2)
+        events = np.maximum(taking, 1).mean(axis=0)     # of each round
+        capacity = spec.capacity(index)
+        closing = CLOSE_CYC + (folds > 1)       # a replay of events takes a breath after each fold
+        closing += capacity.bias_rows if capacity else 0
         cycles, begin = 0.0, 0
         for part in phases(self.network, index):
             if part.adds is Adds.EVENTS:

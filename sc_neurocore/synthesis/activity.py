@@ -75,7 +75,7 @@ def observe(network: IntegerNetwork, inputs: npt.ArrayLike, spec: AcceleratorSpe
     mean = float(intervals.mean())
     return Activity(
         len(images), float(intervals.min()), mean, float(intervals.max()), float(np.mean(alone)),
-        tuple(float(of_layer.sum()) * spec.folds(network, index) / mean
+        tuple(float(of_layer.sum()) * spec.folds(network, index) / (mean * spec.ports[index])
               for index, of_layer in enumerate(events)),
         float(sum(of_layer @ fan_out(layer)
                   for of_layer, layer in zip(events, network.layers, strict=True))))

@@ -1,12 +1,12 @@
 """Verilog to a netlist of a family's cells, by Yosys."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..extras import ToolError
+from ..verilog import without_brackets
 from . import output_registers, tools
 from .area import Area, cell_counts, measure
 from .devices import FAMILIES, Device, find_device
@@ -19,8 +19,6 @@ SCRIPTS = {
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
 }
 """Yosys's command of a family, without the name of the top module."""
-
-_BRACKETS = str.maketrans("[]", "<>")
 
 DEVICE_OPTIONS = {"ice40-up5k": "-device u"}
 """What it is told besides of a single device."""
@@ -123,19 +121,6 @@ def run_yosys(folder: Path, *, native: bool = False) -> None:
         said = tools.tail(log) if log.exists() else ""
         raise ToolError(f"{error}\nand of {log}:\n{said}") from None
     console.unlink()
-
-
-def without_brackets(text: str) -> str:
-    """Write ``<3>`` for ``[3]`` inside of escaped identifiers.
-
-    Amaranth calls a lane of an array ``weights[3]``. On a net's way back from ABC9, Yosys 0.70 can
-    take that for bit 3 of a wire ``weights``, and makes one net of the two without saying so, or
-    stops with an assertion (``existing`` in its abc_ops_reintegrate.cc).
-    """
-    def renamed(match: re.Match[str]) -> str:
-        return match[0] if match[0].startswith('"') else match[0].translate(_BRACKETS)
-
-    return re.sub(r'"(?:[^"\\]|\\.)*"|\\\S+', renamed, text)
 
 
 def _target(device: Device | str) -> tuple[str, str]:

@@ -1,0 +1,31 @@
+import pytest
+
+from sc_neurocore.families import BLOCK_RAMS, Shape, weight_shape
+
+
+@pytest.mark.parametrize(("rows", "width", "shape"), [
+    (784, 512, Shape(1, 1024, (18,) * 28 + (8,))),
+    (64, 128, Shape(1, 512, (36, 36, 36, 20))),
+    (6272, 64, Shape(1, 8192, (2,) * 32)),          # 28 of 1,024 × 18 would need a multiplexer
+    (2100, 64, Shape(3, 1024, (18, 18, 18, 10))),   # 16 of 4,096 × 4
+    (16384, 1, Shape(1, 16384, (1,))),
+    (16385, 1, Shape(2, 16384, (1,))),
+])
+def test_weights_fill_block_rams_of_ecp5(rows, width, shape):
+    assert weight_shape("ecp5", rows, width) == shape
+
+
+def test_a_shape_holds_its_memory():
+    for family, ram in BLOCK_RAMS.items():
+        for rows in (1, 200, 513, 3000, 40000):
+            for width in (1, 7, 36, 200):
+                shape = weight_shape(family, rows, width)
+                assert shape.banks * shape.entries >= rows
+                assert sum(shape.columns) == width
+                if ram.has_output_register:
+                    assert all(shape.entries * column <= 18 * 1024 for column in shape.columns)
+
+
+@pytest.mark.parametrize("family", ["ice40", "xc7", ""])
+def test_families_without_output_registers_are_left_to_yosys(family):
+    assert weight_shape(family, 3000, 40) == Shape(1, 3000, (40,))

@@ -230,20 +230,25 @@ def encode(frame: Frame) -> bytes:
 
 
 class Decoder:
-    """Takes bytes from a line, in any pieces, and finds frames in them."""
+    """Takes bytes from a line, in any pieces, and finds frames in them.
+
+    What comes before the first flag may be the end of a frame to somebody else, and is passed over.
+    """
 
     LONGEST = 2**17
     """Bytes of a frame that are remembered; of more it is known that they are none."""
 
     def __init__(self) -> None:
         self._rest = b""
+        self._begun = False
 
     def feed(self, received: bytes) -> Iterator[Frame | None]:
         """Frames that are complete with these bytes; None for one that is broken."""
         *bodies, self._rest = (self._rest + received).split(bytes([FLAG]))
         for body in bodies:
-            if body:
+            if body and self._begun:
                 yield _decode(body)
+            self._begun = True
         self._rest = self._rest[:self.LONGEST]
 
 

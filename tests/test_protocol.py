@@ -81,6 +81,7 @@ def test_the_example_of_the_documentation():
 
 def test_a_frame_without_end_takes_no_memory():
     decoder = Decoder()
+    assert not list(decoder.feed(b"the end of another\x7e"))
     for _ in range(5):
         assert not list(decoder.feed(bytes(100_000)))
     assert len(decoder._rest) <= Decoder.LONGEST

@@ -50,10 +50,11 @@ def test_what_does_not_fit_is_refused():
 
 
 @pytest.fixture
-def virtual_board():
+def virtual_board(request):
     """Port of what the command line starts, until it is interrupted as by Ctrl-C."""
+    options = getattr(request, "param", ())
     command = [sys.executable, "-c", "from sc_neurocore.cli import main; main()", "virtual-board",
-               str(REFERENCE), "--lanes", "16,2", "--folder", str(CACHE)]
+               str(REFERENCE), "--lanes", "16,2", "--folder", str(CACHE), *options]
     # A shell's background jobs ignore interrupts, and their children inherit that.
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -94,3 +95,15 @@ def test_the_command_line_runs_a_board_and_compares(virtual_board, capfd, monkey
     assert code == cli.MISMATCH
     assert re.search(r"620 values compared with the simulator's, [1-9]\d* of them different\n"
                      r"image \d+, neuron \d+: counts \d+, not \d+\n", out)
+
+
+@pytest.mark.parametrize("virtual_board", [("--loaded",)], indirect=True)
+def test_the_command_line_loads_parameters(virtual_board, capfd):
+    arguments = ("run", REFERENCE, "--port", virtual_board, "--data", "digits", "--images", 20)
+    code, _, err = run(capfd, *arguments)
+    assert code == cli.FAILURE
+    assert "has other parameters: the CRC is 00000000" in err
+    for options in [("--loaded", "--lanes", "16,2"), ()]:
+        code, out, _ = run(capfd, *arguments, *options)
+        assert code == 0
+        assert "620 values compared with the simulator's, 0 of them different" in out

@@ -33,12 +33,14 @@ SHOWN = 10
 @data_option
 @click.option("--images", type=COUNT, help="Take the first N only.")
 @click.option("--baud", type=COUNT, default=1_000_000, show_default=True, help="Bits a second.")
+@layout_options
 @seed_option
-def run(network: Path, port: str, data: str, images: int | None, baud: int, seed: int | None
-        ) -> Outcome:
+def run(network: Path, port: str, data: str, images: int | None, baud: int, seed: int | None,
+        **layout: Any) -> Outcome:
     """Run images on a board and compare its results.
 
     NETWORK is the integer network that the board was built of; it runs on the test images of DATA.
+    The layout matters with --loaded alone: then parameters are loaded, unless the board has them.
     The exit code is 1 if a result is not the simulator's, which are the golden model's.
     """
     import numpy as np
@@ -47,10 +49,13 @@ def run(network: Path, port: str, data: str, images: int | None, baud: int, seed
     from ..results import differences
     from .simulation import check_labels
 
+    asked = Layout(**layout)
     loaded = load_network(network, seed)
     source, inputs = load_inputs(loaded, data, images)
     check_labels(source.labels, loaded.n_output)
-    with host.open(port, loaded, baud=baud) as board, progress_bar("running") as show:
+    spec = asked.choose(loaded, inputs)[0] if asked.loaded else None
+    with (host.open(port, loaded, spec=spec, baud=baud) as board,
+          progress_bar("running") as show):
         result = board.run(inputs, show)
         activity = board.activity
     with progress_bar("comparing") as show:

@@ -1,6 +1,8 @@
 """What running a network returns, whoever runs it: golden model, simulator, gateware or board."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+import numpy as np
 
 from .network import IntegerArray
 
@@ -22,3 +24,26 @@ class Result:
     def arrays(self) -> tuple[IntegerArray, IntegerArray, IntegerArray, IntegerArray]:
         """The four arrays, in the order of the fields."""
         return self.counts, self.membranes, self.currents, self.predicted
+
+
+def differences(got: Result, want: Result) -> list[str]:
+    """Describe each number in which two results of the same images differ.
+
+    Raises
+    ------
+    ValueError
+        If they are not of as many images and neurons.
+    """
+    found = []
+    for name in (field.name for field in fields(Result)):
+        one, other = (np.asarray(getattr(result, name)) for result in (got, want))
+        if one.shape != other.shape:
+            raise ValueError(f"Results must have the same shape, not {one.shape} and "
+                             f"{other.shape}: {name}")
+        axes = ("image", "neuron")[:-1 if name == "predicted" else None]
+        for place in np.argwhere(one != other):
+            where = ", ".join(f"{axis} {index}" for axis, index
+                              in zip(axes[len(axes) - one.ndim:], place, strict=True))
+            found.append(f"{where}: " * bool(where)
+                         + f"{name} {one[tuple(place)]}, not {other[tuple(place)]}")
+    return found

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sc_neurocore.cosim.streams import Part, Sink, Source, run_cycles
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
+
+CACHE = Path(__file__).parents[1] / "build" / "simulations"
+"""Compiled simulations, kept from run to run."""
 
 
 def random_network(shape: Sequence[int], *, timesteps: int = 5, weight_width: int = 8,

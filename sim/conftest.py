@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from common import CACHE
 
 from sc_neurocore.cosim import simulation
 from sc_neurocore.verilog import component_text
-
-CACHE = Path(__file__).parents[1] / "build" / "simulations"
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ HOMES = {
     "numba": ("simulator/kernels.py",),
     "array_api_compat": (),
     "threadpoolctl": (),
+    "serial": ("host.py",),
     "onnx": (),
     "nir": (),
     "h5py": (),
@@ -36,6 +37,8 @@ STRANGERS = [("golden.py", "gateware/"), ("golden.py", "simulator/"),
              ("simulator/", "golden.py"), ("simulator/", "gateware/"),
              ("gateware/", "golden.py"), ("gateware/", "simulator/"),
              ("network.py", "golden.py"), ("timing.py", "gateware/"), ("timing.py", "golden.py"),
+             ("host.py", "golden.py"), ("host.py", "gateware/"), ("host.py", "simulator/"),
+             ("gateware/", "host.py"), ("protocol.py", "gateware/"),
              ("synthesis/", "gateware/"), ("synthesis/", "cosim/"), ("golden.py", "synthesis/")]
 """What must not import what: a mistake that they shared would pass every check."""
 
@@ -86,9 +89,9 @@ def test_only_the_command_line_prints_or_exits():
 
 def test_importing_the_package_loads_nothing_heavy():
     code = ("import sc_neurocore, sc_neurocore.cli, sc_neurocore.golden, sc_neurocore.cosim, "
-            "sc_neurocore.synthesis, sys;"
+            "sc_neurocore.synthesis, sc_neurocore.host, sc_neurocore.cosim.virtual_board, sys;"
             "print([m for m in ('torch', 'amaranth', 'cocotb', 'sklearn', 'matplotlib',"
-            " 'numba')"
+            " 'numba', 'serial')"
             " if m in sys.modules])")
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                             check=True)
@@ -97,8 +100,10 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_every_gateware_component_has_its_bench():
     simulations = PACKAGE.parent / "sim"
-    plumbing = {"__init__", "layouts", "accelerator"}   # the accelerator has the shipped bench
+    # The accelerator has the shipped bench, the board's top is the virtual board.
+    whole = {"accelerator", "board_top"}
+    plumbing = {"__init__", "layouts"} | whole
     for path in (PACKAGE / "gateware").glob("*.py"):
-        assert (simulations / f"test_{path.stem}.py").exists() or path.stem in plumbing - {
-            "accelerator"}, path.stem
+        assert (simulations / f"test_{path.stem}.py").exists() or path.stem in plumbing - whole, (
+            path.stem)
         assert (simulations / f"bench_{path.stem}.py").exists() or path.stem in plumbing, path.stem

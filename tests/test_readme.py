@@ -52,8 +52,8 @@ def test_the_guide_runs(names, capsys):
 
 def test_the_commands_and_their_options_exist():
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
-    used = re.findall(r"^sc-neurocore +(\w+) (.*)$", shell, re.MULTILINE)
-    assert len(used) == 8
+    used = re.findall(r"^sc-neurocore +([\w-]+) (.*)$", shell, re.MULTILINE)
+    assert len(used) == 10
     for name, arguments in used:
         known = {option for parameter in cli.commands.commands[name].params
                  for option in parameter.opts}

@@ -9,7 +9,14 @@ from typing import NoReturn
 import click
 
 from ..extras import MissingExtraError, ToolError
-from . import conversion, hardware, simulation, start, synthesis  # noqa: F401, they make the commands
+from . import (  # noqa: F401, they make the commands
+    board,
+    conversion,
+    hardware,
+    simulation,
+    start,
+    synthesis,
+)
 from .frame import FAILURE, INTERRUPTED, MISMATCH, PROGRAM, commands
 
 __all__ = ["FAILURE", "INTERRUPTED", "MISMATCH", "main"]

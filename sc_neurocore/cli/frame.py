@@ -22,7 +22,7 @@ class Commands(click.Group):
     """Commands in the order of the data flow."""
 
     order = ("demo", "download", "convert", "import", "export", "quantize", "report", "simulate",
-             "verilog", "verify", "synth")
+             "verilog", "verify", "synth", "virtual-board", "run")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in that order; click's own is alphabetical."""
@@ -31,11 +31,15 @@ class Commands(click.Group):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command has to say: to machines, to people, and in its exit code."""
+    """What a command has to say: to machines, to people, and in its exit code.
+
+    ``then`` is what it does after it has said so.
+    """
 
     document: dict[str, Any]
     text: str
     passed: bool = True
+    then: Callable[[], None] | None = None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,9 +55,13 @@ def command(function: Callable[..., Outcome]) -> click.Command:
         with redirect_stdout(sys.stderr):
             outcome = function(**arguments)
         click.echo(json.dumps(outcome.document, indent=1) if as_json else outcome.text)
+        if outcome.then is not None:
+            sys.stdout.flush()
+            outcome.then()
         return 0 if outcome.passed else MISMATCH
 
-    made = commands.command(name=function.__name__.strip("_"))(update_wrapper(printing, function))
+    name = function.__name__.strip("_").replace("_", "-")
+    made = commands.command(name=name)(update_wrapper(printing, function))
     # main() looks for these two itself, as an error may be that of another option.
     made.params += [
         click.Option(["--json", "as_json"], is_flag=True,

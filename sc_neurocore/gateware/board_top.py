@@ -1,0 +1,135 @@
+"""The whole of a board but its pins: accelerator, link and UART."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .. import __version__
+from ..identity import layout_hash, parameters_crc32, shape_hash
+from ..network import IntegerNetwork
+from ..protocol import CONSTANTS, VERSION, LinkFormat, pack_fields
+from ..spec import AcceleratorSpec
+from .accelerator import Accelerator
+from .layouts import index_shape
+from .link import Link
+from .uart import UartReceiver, UartTransmitter, baud_divisor
+
+
+class CountedAccelerator(Accelerator):
+    """An accelerator that tells when its layers take events.
+
+    Where a layer takes a timestep's events once for each fold, those of its first fold count.
+
+    Members
+    -------
+    input_events : Out
+        Spikes that the first layer takes in this cycle.
+    hidden_events : Out
+        Spikes that the other layers take.
+    """
+
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec):
+        super().__init__(network, spec)
+        self.input_events = Signal(range(spec.ports[0] + 1))
+        self.hidden_events = Signal(range(sum(spec.ports[1:]) + 1))
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        taken = [self._taken(m, index) for index in range(len(self._network.layers))]
+        m.d.comb += [self.input_events.eq(taken[0]), self.hidden_events.eq(sum(taken[1:]))]
+        return m
+
+    def _taken(self, m: Module, index: int) -> Value:
+        """Spikes that a layer takes in this cycle."""
+        events, folds = getattr(m.submodules, f"layer_{index}").events, self._spec.folds(
+            self._network, index)
+        fold = Signal(index_shape(folds), name=f"fold_{index}")
+        transfer = events.valid & events.ready
+        with m.If(transfer & events.payload.last):
+            m.d.sync += fold.eq(Mux(fold == folds - 1, 0, fold + 1))
+        spikes = events.payload.spike
+        if self._spec.ports[index] == 2:
+            spikes = spikes + events.payload.second_spike
+        return Mux(transfer & (fold == 0), spikes, 0)
+
+
+class BoardTop(wiring.Component):
+    """A network behind a UART, as ``docs/link.md`` describes it.
+
+    What a platform adds is a clock, the pins and their names. Everything is in the domain ``sync``.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+        What it computes.
+    spec : AcceleratorSpec
+        How it is laid out.
+    clock_hz : float
+        Frequency of ``sync``.
+    baud : float
+        Bits a second on the line; a whole part of the clock, within 2 %.
+
+    Members
+    -------
+    rx : In
+        From the host, not in step with the clock; high while there is nothing.
+    tx : Out
+        To the host.
+    busy : Out
+        A command is not answered yet; for a lamp.
+
+    Raises
+    ------
+    ValueError
+        If ``spec`` is not a layout of ``network``, or the baud rate can't be had.
+    """
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+    busy: Out(1)
+
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, clock_hz: float,
+                 baud: float):
+        self._network, self._divisor = network, baud_divisor(clock_hz, baud)
+        self._accelerator = CountedAccelerator(network, spec)
+        self._loads = (self._accelerator.load.payload.shape()
+                       if "load" in self._accelerator.signature.members else None)
+        result = self._accelerator.results.payload.shape()
+        self._format = LinkFormat.of(network, spec.beats, result["count"].width,
+                                     result["current"].width)
+        buffered = 0 if network.encoder == "events" else 2
+        self._constants = pack_fields(CONSTANTS, {
+            "protocol": VERSION, "version": _version_number(), "shape": shape_hash(network),
+            "layout": layout_hash(spec), "beats": spec.beats,
+            "buffer_bytes": self._format.buffer_bytes, "window": self._format.window(buffered),
+            "count_width": self._format.count_width, "current_width": self._format.current_width,
+            "loads": self._loads is not None, "clock_hz": round(clock_hz)})
+        self._parameters = 0 if self._loads else parameters_crc32(network)
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.accelerator = accelerator = self._accelerator
+        m.submodules.receiver = receiver = UartReceiver(self._divisor)
+        m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
+        m.submodules.link = link = Link(self._format, self._constants, self._parameters,
+                                        self._loads, len(accelerator.input_events),
+                                        len(accelerator.hidden_events))
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), self.busy.eq(link.busy),
+                     link.input_events.eq(accelerator.input_events),
+                     link.hidden_events.eq(accelerator.hidden_events)]
+        wiring.connect(m, receiver.bytes, link.received)
+        wiring.connect(m, link.sent, transmitter.bytes)
+        wiring.connect(m, accelerator.results, link.results)
+        if self._loads is not None:
+            wiring.connect(m, link.load, accelerator.load)
+        inputs = getattr(accelerator, "spikes" if self._network.encoder == "events"
+                         else "intensities")
+        m.d.comb += [Value.cast(inputs.payload).eq(link.transfers.payload),
+                     inputs.valid.eq(link.transfers.valid), link.transfers.ready.eq(inputs.ready)]
+        return m
+
+
+def _version_number() -> int:
+    major, minor, patch = (int(part) for part in __version__.split(".")[:3])
+    return major | minor << 8 | patch << 16

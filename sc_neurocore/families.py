@@ -43,7 +43,6 @@ FAMILIES = (*BLOCK_RAMS, "xc7")
 BANKS_SAVE = 1.25
 """Banks are made only where one bank would take so many times as many block RAMs."""
 
-
 SPRAM_ROWS = 1 << 14
 """Rows of 16 bits of an SPRAM of the iCE40UP5K."""
 

@@ -1,8 +1,9 @@
 """Parameters that are loaded into a running accelerator: what has room, and the words to send.
 
-One circuit then serves every network of its shape: the weight memory of a layer holds, behind the
-row of each input, rows that every timestep adds for the biases, and rows that the first timestep
-adds for the initial potentials. Thresholds have a memory of their own.
+One circuit then serves every network of its shape, timesteps, schedule, encoder and seed: the
+weight memory of a layer holds, behind the row of each input, rows that every timestep adds for the
+biases, and rows that the first timestep adds for the initial potentials. Thresholds have a memory
+of their own.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ WORD_WIDTH = 16
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a layer whose parameters are loaded has room for.
+    """What a layer whose parameters are loaded has room for; ``weight`` must be just so many.
 
     ``weight``, ``threshold`` (unsigned), ``potential``, ``membrane`` and ``accumulator`` are bits,
     as in `LayerWidths`. ``bias_rows``: rows of weights that are added up to the biases.
@@ -209,10 +210,7 @@ def _rows_for(values: IntegerArray, weight_width: int) -> int:
     """Weights that the largest of the values is the sum of."""
     half = 2 ** (weight_width - 1)
     low, high = min(0, int(values.min())), max(0, int(values.max()))
-    if high and half == 1:
-        raise ValueError("Weights of 1 bit cannot add up to a positive bias; parameters that are "
-                         "loaded need 2 bits")
-    return max(-(low // half), -(-high // max(1, half - 1)))
+    return max(-(low // half), -(-high // (half - 1)))
 
 
 def _split(values: IntegerArray, rows: int, weight_width: int) -> IntegerArray:

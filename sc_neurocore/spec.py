@@ -11,6 +11,9 @@ from .synapses import Source
 GROUP = 16
 """Spikes of a word that a serializer looks at in a cycle, for each row of weights that its layer
 reads in a cycle; wider words are taken apart."""
+FIRE_LATENCY = 3
+"""Cycles from issuing an operation of a layer to its execution (for a fire, the commit), at
+least."""
 MEMORIES = ("block", "logic", "spram")
 QUEUE_DEPTH = 16
 """Words on their way out of the encoder, or of a layer with several folds; a LUT RAM has as many
@@ -42,11 +45,11 @@ class AcceleratorSpec:
         Family of FPGAs that memories are shaped for, one of `families.FAMILIES`; by default none.
     ports : tuple of 1 or 2, one a layer
         Rows of weights, and so events, that a layer adds in a cycle: 2 takes both ports of its
-        block RAMs. By default 1.
+        block RAMs (on iCE40, whose block RAMs have one, twice as many of them). By default 1.
     loaded : tuple of Capacity, one a layer
         Room for parameters that are loaded into the running circuit, which is the same for every
-        network of that shape; `with_loading` asks for what one network needs. By default
-        parameters are built in.
+        network of that shape, timesteps, schedule, encoder and seed; `with_loading` asks for what
+        one network needs. By default parameters are built in.
     store_parts : int
         If they are loaded: a fold's potentials and thresholds come from block RAM in so many parts,
         one a cycle, and go back so while its events are added, which takes as many fewer block RAMs
@@ -78,18 +81,26 @@ class AcceleratorSpec:
         set_(self, "beats", _power_of_two("Beats", self.beats))
         set_(self, "encoder_lanes", _power_of_two(
             "Encoder lanes", self.encoder_lanes or max(self.beats, 16), self.beats))
+        for name in ("memories", "ports"):
+            if isinstance(getattr(self, name), int | str):
+                raise TypeError(f"{name.capitalize()} must be a sequence, one a layer, "
+                                f"not {getattr(self, name)!r}")
         set_(self, "memories", tuple(self.memories) or ("block",) * len(self.lanes))
         for index, memory in enumerate(self.memories):
             if memory not in MEMORIES:
                 raise ValueError(f"Memory of layer {index} must be one of "
                                  f"{', '.join(MEMORIES)}, not {memory!r}")
         set_(self, "ports", tuple(self.ports) or (1,) * len(self.lanes))
-        for index, ports in enumerate(self.ports):
-            check_integer(f"Ports of layer {index}", ports, 1, 2)
+        set_(self, "ports", tuple(check_integer(f"Ports of layer {index}", ports, 1, 2)
+                                  for index, ports in enumerate(self.ports)))
         if len(self.ports) != len(self.lanes):
             raise ValueError(f"Ports must be given for {len(self.lanes)} layers, "
                              f"not for {len(self.ports)}")
         set_(self, "loaded", tuple(self.loaded))
+        for index, capacity in enumerate(self.loaded):
+            if not isinstance(capacity, Capacity):
+                raise TypeError(f"Loaded must have a Capacity for layer {index}, not {capacity!r}; "
+                                "AcceleratorSpec.with_loading() makes them")
         if self.loaded and len(self.loaded) != len(self.lanes):
             raise ValueError(f"Capacities must be given for {len(self.lanes)} layers, "
                              f"not for {len(self.loaded)}")
@@ -131,6 +142,9 @@ class AcceleratorSpec:
                                  + ("block or spram, since parameters are loaded" if self.loaded
                                     else "block or logic, unless parameters are loaded")
                                  + f", not {memory}")
+            if memory == "spram" and self.family != "ice40":
+                raise ValueError(f"Memory of layer {index} must be block in a layout for "
+                                 f"{self.family or 'any family'}, not spram, which ice40 has")
         if self.loaded:
             self._check_loaded(network)
 
@@ -179,7 +193,11 @@ class AcceleratorSpec:
 
     def parts(self, network: IntegerNetwork, layer: int) -> int:
         """Parts in which a fold's potentials and thresholds are stored."""
-        return 1 if self.folds(network, layer) == 1 else min(self.store_parts, self.lanes[layer])
+        if self.folds(network, layer) == 1:
+            return 1
+        lanes = self.lanes[layer]
+        # None of them is empty.
+        return fold_count(lanes, fold_count(lanes, self.store_parts))
 
     def folds(self, network: IntegerNetwork, layer: int) -> int:
         """Groups of ``lanes`` neurons that a layer works through one after another."""
@@ -207,19 +225,21 @@ class AcceleratorSpec:
         events = n_input, self.ports[layer] * (address + 1) + 1
         return "words" if _blocks(*words) <= _blocks(*events) else "events"
 
-    def weight_shape(self, network: IntegerNetwork, layer: int) -> Shape:
-        """How a layer's weight memory is put together."""
+    def weight_shape(self, network: IntegerNetwork, layer: int, weight_width: int | None = None
+                     ) -> Shape:
+        """How a layer's weight memory is put together; or would be, of weights of so many bits."""
         rows = max(2, self.folds(network, layer) * self.fold_rows(network, layer))
-        width = self.lanes[layer] * network.layers[layer].weight_width
+        width = self.lanes[layer] * (weight_width or network.layers[layer].weight_width)
         if self.loaded:
             return loaded_shape(self.family, rows, width, WORD_WIDTH)
         return weight_shape(self.family if self.memories[layer] == "block" else "", rows, width,
                             self.ports[layer])
 
     def fire_latency(self, network: IntegerNetwork, layer: int) -> int:
-        """Cycles from issuing an operation of a layer to its execution: three, one more if its
-        weights are in several banks, and one more if two rows are added up."""
-        return 3 + (self.weight_shape(network, layer).banks > 1) + (self.ports[layer] > 1)
+        """Cycles from issuing an operation of a layer to its execution: `FIRE_LATENCY`, one more if
+        its weights are in several banks, and one more if two rows are added up."""
+        return (FIRE_LATENCY + (self.weight_shape(network, layer).banks > 1)
+                + (self.ports[layer] > 1))
 
     def group(self, layer: int) -> int:
         """Spikes of a word that the serializer in front of a layer looks at in a cycle."""

@@ -68,6 +68,11 @@ def verify_stages(network: IntegerNetwork, inputs: npt.ArrayLike, spec: Accelera
             raise ValueError(f"Stage must be one of {', '.join(STAGES)}, not {stage!r}")
     if not stages:
         raise ValueError("Stages must be at least one")
+    if "netlist" in stages and device is not None:
+        family = (find_device(device) if isinstance(device, str) else device).family
+        if family not in FAMILIES:
+            raise ValueError(f"Family must be one of {', '.join(FAMILIES)} for a netlist to be "
+                             f"simulated, not {family!r}")
     reports: list[StageReport] = []
     for stage, target, text in _texts(network, spec, stages, device, progress):
         reports.append(StageReport(stage, target, cosim.verify(

@@ -22,9 +22,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 ENCODE_LATENCY = 3
 """Cycles from reading a row of intensities to its spike word (the commit of the encoder)."""
-FIRE_LATENCY = 3
-"""Cycles from issuing an operation of a layer to its execution (for a fire, the commit), at
-least: see `AcceleratorSpec.fire_latency`."""
 CLOSE_CYC = 1
 """Operations that close a fold; one more if a membrane may saturate."""
 RESULT_LATENCY = 2
@@ -36,8 +33,6 @@ QUEUE_LATENCY = 2
 """Cycles from a commit to the first in which its word can be taken; 1 in a queue of one place."""
 REPLAY_LATENCY = 2
 """Cycles from the last word or event of a timestep to the first that is sent of it, or again."""
-
-
 STORE_LATENCY = 2
 """Cycles from the first operation of a fold to the first of them in which it could be closed, less
 the parts in which its potentials are fetched; only if parameters are loaded."""

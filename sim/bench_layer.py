@@ -11,7 +11,8 @@ from sc_neurocore import golden
 from sc_neurocore.cosim.observation import fields
 from sc_neurocore.cosim.simulation import job
 from sc_neurocore.cosim.streams import Monitor
-from sc_neurocore.timing import CLOSE_CYC, FIRE_LATENCY
+from sc_neurocore.spec import FIRE_LATENCY
+from sc_neurocore.timing import CLOSE_CYC
 
 
 def events_of(spikes: np.ndarray, folds: int) -> list[int]:

@@ -38,7 +38,7 @@ def test_random_network(seed, tmp_path, cache):
     saturates = any(widths.saturates for widths in network.widths)
     if network.encoder != "direct" and not saturates and random.random() < 0.4:
         spec = replace(replace(spec, ports=()).with_loading(network),
-                       store_parts=int(random.integers(1, 5)),
+                       store_parts=int(random.integers(1, 5)), family="ice40",
                        memories=tuple(random.choice(["block", "spram"], len(shape) - 1).tolist()))
     density = random.random()
     if network.encoder == "events":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sc_neurocore import verilog
-from sc_neurocore.estimation import estimate, estimate_stage, weight_block_rams
+from sc_neurocore.estimation import components, estimate, estimate_stage, weight_block_rams
 from sc_neurocore.estimation.memories import Choice, choose
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
@@ -67,6 +67,10 @@ def test_narrower_weights_take_fewer_block_rams():
     wide, spec = network(784, 128, 10, weight_width=8), AcceleratorSpec((128, 10))
     assert weight_block_rams(wide, spec, "ecp5") == [57, 3]
     assert weight_block_rams(wide, spec, "ecp5", 4) == [29, 2]
+    loaded = AcceleratorSpec((64, 10), family="ecp5").with_loading(wide)
+    found = components(wide, loaded, "ecp5")
+    assert weight_block_rams(wide, loaded, "ecp5") == [
+        found[f"layer_{index}.weights"].block_rams for index in range(2)]
 
 
 def test_other_families_are_refused():

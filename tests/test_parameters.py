@@ -62,6 +62,12 @@ def test_rows_add_up_to_weights_biases_and_initial_potentials():
         assert (initial.sum(axis=0)[used:] == -1).all()
 
 
+def test_no_part_is_empty():
+    net = network()
+    spec = replace(AcceleratorSpec((5, 2)).with_loading(net), store_parts=4)
+    assert spec.parts(net, 0) == 3      # two lanes each, and one
+
+
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_thresholds_lie_in_parts(parts):
     net, spec = loaded_spec(parts)
@@ -128,6 +134,12 @@ def test_layouts_that_cannot_be_are_refused():
         replace(spec, memories=("logic", "block")).check(net)
     with pytest.raises(ValueError, match="block or logic, unless parameters are loaded, not spram"):
         AcceleratorSpec((3, 2), memories=("spram", "block")).check(net)
+    with pytest.raises(ValueError, match="must be block in a layout for ecp5, not spram"):
+        replace(spec, memories=("spram", "block"), family="ecp5").check(net)
+    with pytest.raises(TypeError, match="Ports must be a sequence, one a layer, not 2"):
+        AcceleratorSpec((3, 2), ports=2)
+    with pytest.raises(TypeError, match="Loaded must have a Capacity for layer 0, not 1"):
+        AcceleratorSpec((3, 2), loaded=(1, 2))
     with pytest.raises(ValueError, match="Store parts must be 1 unless parameters are loaded"):
         AcceleratorSpec((3, 2), store_parts=2)
     with pytest.raises(ValueError, match="Capacities must be given for 2 layers, not for 1"):

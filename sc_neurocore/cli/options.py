@@ -108,7 +108,7 @@ def layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
                           "--loaded.  [default: block]"),
         click.option("--loaded", is_flag=True,
                      help="Parameters are loaded into the running circuit, which serves every "
-                          "network of its shape."),
+                          "network of its shape, timesteps, schedule, encoder and seed."),
         click.option("--store-parts", type=int, metavar="N",
                      help="With --loaded: parts in which potentials come from block RAM.  "
                           "[default: 1]"),
@@ -199,14 +199,15 @@ class Layout:
 
         spec = accelerator_spec(network, 16 if self.lanes is None else self.lanes, self.beats,
                                 self.encoder_lanes or 0)
-        ports = self.ports or 1
+        ports = 1 if self.ports is None else self.ports
         if isinstance(ports, int):
             ports = (ports,) * len(spec.lanes)
         spec = replace(spec, ports=ports,
                        memories=tuple(self.memories.split(",")) if self.memories else (),
                        family=named(self.device).family if self.device else "")
         if self.loaded:
-            spec = replace(spec.with_loading(network), store_parts=self.store_parts or 1)
+            spec = replace(spec.with_loading(network),
+                           store_parts=1 if self.store_parts is None else self.store_parts)
         elif self.store_parts is not None:
             raise ValueError("--store-parts needs --loaded")
         spec.check(network)

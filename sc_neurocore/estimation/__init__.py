@@ -5,13 +5,11 @@ memories are counted (`parts`, `memories`), logic is priced (`prices`). ``benchm
 compares it with Yosys.
 """
 
-from ..families import weight_shape
 from ..network import IntegerNetwork
 from ..spec import AcceleratorSpec
 from ..synthesis.area import Area
 from . import parts, prices
 from .cells import Cells, total
-from .memories import choose
 
 __all__ = ["FAMILIES", "components", "estimate", "estimate_stage", "weight_block_rams"]
 
@@ -57,15 +55,9 @@ def components(network: IntegerNetwork, spec: AcceleratorSpec, family: str) -> d
 def weight_block_rams(network: IntegerNetwork, spec: AcceleratorSpec, family: str,
                       weight_width: int | None = None) -> list[int]:
     """Block RAMs of each layer's weights; with narrower ones, if so many bits are given."""
-    counts = []
-    for index, layer in enumerate(network.layers):
-        width = min(layer.weight_width, weight_width or layer.weight_width)
-        rows = spec.folds(network, index) * spec.fold_rows(network, index)
-        bits = spec.lanes[index] * width
-        shape = weight_shape(spec.family, rows, bits, spec.ports[index])
-        counts.append(shape.count if shape.count > 1 and spec.memories[index] == "block" else
-                      choose(family, rows, bits, writes=0, wants=spec.memories[index]).count)
-    return counts
+    return [parts.weights(parts.Site(network, spec, index, family),
+                          min(layer.weight_width, weight_width or layer.weight_width)).block_rams
+            for index, layer in enumerate(network.layers)]
 
 
 def _check(network: IntegerNetwork, spec: AcceleratorSpec, family: str) -> None:

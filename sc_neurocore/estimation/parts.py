@@ -161,19 +161,20 @@ def replay(site: Site) -> Cells:
         5 + 4 * bits + index_bits(site.folds) + 1)
 
 
-def weights(site: Site) -> Cells:
-    """`WeightMemory`."""
-    layer, kind = site.network.layers[site.index], site.spec.memories[site.index]
+def weights(site: Site, weight_width: int | None = None) -> Cells:
+    """`WeightMemory`, of weights of fewer bits than they have if so many are given."""
+    kind = site.spec.memories[site.index]
+    bits = weight_width or site.network.layers[site.index].weight_width
     rows = max(2, site.folds * site.spec.fold_rows(site.network, site.index))
-    width, ports = layer.weight_width * site.lanes, site.spec.ports[site.index]
+    width, ports = bits * site.lanes, site.spec.ports[site.index]
     summing = Cells()
     if ports == 2:
-        summing = Cells(Counter({"summed bit": width}), (layer.weight_width + 1,) * site.lanes,
+        summing = Cells(Counter({"summed bit": width}), (bits + 1,) * site.lanes,
                         width + site.lanes + 3 + index_bits(rows))
     if kind == "logic":
         return summing + Cells(Counter({"constant bit": ports * rows * width}), (),
                                2 * ports * index_bits(rows))
-    shape = site.spec.weight_shape(site.network, site.index)
+    shape = site.spec.weight_shape(site.network, site.index, bits)
     if kind == "spram":
         return Cells(Counter({"spram": shape.count}), (), width, spram=shape.count)
     # A memory that has no second port to be read through is made twice.

@@ -117,8 +117,8 @@ class Layer(wiring.Component):
             m.d.sync += [weights.second_row.eq(self._base + events.payload.second_address),
                          weights.second_counts.eq(events.payload.second_spike)]
         fetched = addressed.delayed(m, "fetched")
-        for name in ("selected", "summed")[:weights.latency - MEMORY_LATENCY]:
-            fetched = fetched.delayed(m, name)
+        for number in range(weights.latency - MEMORY_LATENCY):
+            fetched = fetched.delayed(m, f"awaited_{number}")
         executed = fetched.delayed(m, "executed")
         m.d.comb += [weights.row.eq(addressed.row), neurons.weights.eq(weights.weights),
                      neurons.operation.eq(fetched.operation), neurons.fold.eq(fetched.fold),

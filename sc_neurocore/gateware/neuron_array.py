@@ -38,7 +38,8 @@ class Region(enum.Enum, shape=2):
     STORED = 0
     """As the fold was closed."""
     INITIAL = 1
-    """The initial membrane less the threshold, with the biases that are due."""
+    """The initial membrane less the threshold, with the biases that are due; 0 where parameters are
+    loaded."""
     ZERO = 2
     """Nothing: the sum of direct input begins."""
 

@@ -172,8 +172,10 @@ def assess(network: IntegerNetwork, spec: AcceleratorSpec, device: Device | str,
            activity: float = EXPECTED_ACTIVITY) -> Plan:
     """Say of a layout that is given what `plan` says of the one that it chooses."""
     device = named(device)
-    resources(device)
+    has = resources(device)
     spec.check(network)
+    if "spram" in spec.memories and not has.spram:
+        raise ValueError(f"Memories must be block on {device.name}, which has no SPRAM")
     return _as_plan(network, spec, device, _goal(device, clock_hz),
                     _workload(network, inputs, activity))
 

@@ -10,8 +10,8 @@ from .mapping import Mapped
 class Toggles:
     """Changes of nets from 0 to 1 or back, an image, by what drives them; the clock not counted.
 
-    From the first input transfer of ``images`` back-to-back images to a hundred cycles after the
-    last result, with zero delay: glitches are not seen.
+    From the reset before ``images`` back-to-back images, after parameters were loaded, to a hundred
+    cycles after the last result, with zero delay: glitches are not seen.
     """
 
     images: int
@@ -58,7 +58,7 @@ def _drivers(mapped: Mapped) -> dict[str, str]:
 
 
 def _changes(waves: Path, top: str) -> dict[str, int]:
-    """Changes of each one-bit wire of the top module in a VCD file, after its first value.
+    """Changes of each one-bit wire of the top module in a VCD file, from the last reset on.
 
     As Verilator writes it, a declaration or a change a line. (pyvcd's reader stops at the scope
     without a name that Verilator puts around the design.)
@@ -72,8 +72,11 @@ def _changes(waves: Path, top: str) -> dict[str, int]:
             if line[0] in "01":
                 code, value = line[1:-1], line[0]
                 if code in names:
-                    counts[code] = counts.get(code, -1) + (values.get(code) != value)
+                    changed = code in values and values[code] != value
                     values[code] = value
+                    if changed and names[code] == "rst" and value == "0":
+                        counts.clear()
+                    counts[code] = counts.get(code, 0) + changed
             elif (words := line.split())[:1] == ["$scope"]:
                 scope.append(words[2])
             elif words[:1] == ["$upscope"]:

@@ -198,6 +198,8 @@ def clock(fmax: Sequence[float]) -> str:
     """Median and range."""
     if not fmax:
         return ""
+    if len(fmax) == 1:
+        return f"{fmax[0]:.1f} (one seed)"
     return f"{statistics.median(fmax):.1f} ({min(fmax):.1f} to {max(fmax):.1f}, {len(fmax)} seeds)"
 
 

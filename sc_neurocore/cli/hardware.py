@@ -64,17 +64,19 @@ def verilog(network: Path, data: str | None, trace: bool, name: str, seed: int |
 @click.option("--images", type=COUNT, default=5, show_default=True, help="Take the first N.")
 @layout_options
 @seed_option
+@click.option("--stage", default="rtl", show_default=True, metavar="STAGE,…",
+              help="What is simulated: rtl, the Verilog, and netlist, what Yosys makes of it for "
+                   "the device, or for each family.")
 @click.option("--waves", type=OUTPUT, help="Waveform of the run without stalls, .vcd.")
 @click.option("--folder", type=FOLDER,
               help="Folder for logs and for compiled simulations, which are used again.")
-def verify(network: Path, data: str, images: int, seed: int | None, waves: Path | None,
-           folder: Path | None, **layout: Any) -> Outcome:
+def verify(network: Path, data: str, images: int, seed: int | None, stage: str,
+           waves: Path | None, folder: Path | None, **layout: Any) -> Outcome:
     """Simulate the circuit and compare it with the golden model.
 
     NETWORK is an integer network. Every spike, membrane, result and cycle of its Verilog is
     compared, on test images of DATA; the exit code is 1 if one of them differs.
     """
-    from .. import cosim
     from ..files import replacing
 
     check_suffix(waves, ".vcd")
@@ -82,9 +84,23 @@ def verify(network: Path, data: str, images: int, seed: int | None, waves: Path 
     loaded = load_network(network, seed)
     _, inputs = load_inputs(loaded, data, images)
     spec, plan = asked.choose(loaded, inputs)
+    if stage == "rtl":
+        from .. import cosim
+
+        with (nullcontext() if waves is None else replacing(waves) as part,
+              progress_bar(f"co-simulating {len(inputs)} images")):
+            report = cosim.verify(loaded, inputs, spec, folder=folder, waves=part)
+        return with_plan(report.as_dict(),
+                         f"{report}\n{report.cycles_per_image:.1f} cycles per image", plan,
+                         report.passed)
+    from .. import stages
+
     with (nullcontext() if waves is None else replacing(waves) as part,
-          progress_bar(f"co-simulating {len(inputs)} images")):
-        report = cosim.verify(loaded, inputs, spec, folder=folder, waves=part)
-    return with_plan(report.as_dict(),
-                     f"{report}\n{report.cycles_per_image:.1f} cycles per image", plan,
-                     report.passed)
+          progress_bar("verifying") as show):
+        reports = stages.verify_stages(
+            loaded, inputs, spec, stage.split(","), asked.device, folder=folder, waves=part,
+            progress=lambda step: show(0, 1, step))
+    passed = all(each.report.passed for each in reports)
+    lines = [f"{each.stage} {each.target}".ljust(20) + f"{each.report}" for each in reports]
+    return with_plan({"passed": passed, "stages": [each.as_dict() for each in reports]},
+                     "\n".join(lines), plan, passed)

@@ -27,6 +27,8 @@ from .options import (
 @click.option("--data", metavar="DATA", help=f"Count cycles and synaptic operations: {DATA}")
 @click.option("--images", type=COUNT, default=10, show_default=True,
               help="Take the first N of DATA's test images.")
+@click.option("--toggles", type=COUNT, metavar="N",
+              help="Simulate the netlist with the first N of these, and count toggles.")
 @click.option("--seeds", type=COUNT, default=5, show_default=True,
               help="Runs of nextpnr, with seeds 1 and up.")
 @click.option("--no-place", is_flag=True, help="Map only, and say nothing about frequency.")
@@ -37,9 +39,9 @@ from .options import (
               help="Run yosys and nextpnr from PATH in place of those that pip installs.")
 @seed_option
 @click.option("--output", type=FOLDER, help="Folder for Verilog, netlists, reports and logs.")
-def synth(network: Path, data: str | None, images: int, seeds: int, no_place: bool,
-          target: float | None, jobs: int, native: bool, seed: int | None, output: Path | None,
-          **layout: Any) -> Outcome:
+def synth(network: Path, data: str | None, images: int, toggles: int | None, seeds: int,
+          no_place: bool, target: float | None, jobs: int, native: bool, seed: int | None,
+          output: Path | None, **layout: Any) -> Outcome:
     """Map and place the circuit: area, frequency, throughput.
 
     NETWORK is an integer network. Yosys maps its Verilog for a device, nextpnr places and routes
@@ -52,6 +54,8 @@ def synth(network: Path, data: str | None, images: int, seeds: int, no_place: bo
 
     if output is not None:
         check_folder(output)
+    if toggles is not None and data is None:
+        raise ValueError("--toggles needs --data, the images to be counted with")
     asked = Layout(**layout)
     found = synthesis.find_device(asked.device or "ecp5-25k")
     if found.resources is None and asked.latency is None and asked.fps is None:
@@ -65,6 +69,12 @@ def synth(network: Path, data: str | None, images: int, seeds: int, no_place: bo
             loaded, spec, found, inputs=inputs, seeds=() if no_place else range(1, 1 + seeds),
             target_mhz=target, jobs=jobs, native=native, folder=working,
             progress=lambda step: show(0, 1, step))
+        if toggles is not None and inputs is not None:
+            from ..stages import count_toggles
+
+            show(0, 1, "simulating the netlist")
+            report = replace(report, toggles=count_toggles(report.mapped, loaded, inputs[:toggles],
+                                                           spec))
         if output is not None:
             fill_folder(output, working)
     written = "" if output is None else f"\n\nfiles in {output}"

@@ -40,6 +40,18 @@ def _record(monitor: Monitor, names: list[str], lanes: int, membrane_width: int 
                        columns[names[1]], spikes.astype(bool), membranes)
 
 
+def _trace(design: Any, layers: int) -> tuple[list[Monitor], list[Monitor]]:
+    """Monitors of the encoder and of the layers."""
+    encoder = Monitor(design.trace_encoder__valid, [
+        design.trace_encoder__timestep, design.trace_encoder__word, design.trace_encoder__spikes])
+    monitors = []
+    for index in range(layers):
+        ports = [getattr(design, f"trace_layer_{index}__{name}")
+                 for name in ("valid", "timestep", "fold", "spikes", "membranes")]
+        monitors.append(Monitor(ports[0], ports[1:]))
+    return [encoder], monitors
+
+
 @cocotb.test()
 async def replay(design: Any) -> None:
     """Send the job's images, and record commits and results until the last result.
@@ -60,17 +72,11 @@ async def replay(design: Any) -> None:
                          lambda: True, limit=1, linger=interrupted)
     source = Source(design, port, payloads, stall)
     sink = Sink(design, "results", stall)
-    encoder = Monitor(design.trace_encoder__valid, [
-        design.trace_encoder__timestep, design.trace_encoder__word, design.trace_encoder__spikes])
-    layers = []
-    for index in range(len(parameters["lanes"])):
-        ports = [getattr(design, f"trace_layer_{index}__{name}")
-                 for name in ("valid", "timestep", "fold", "spikes", "membranes")]
-        layers.append(Monitor(ports[0], ports[1:]))
+    encoder, layers = _trace(design, len(parameters["lanes"])) if parameters["trace"] else ([], [])
 
     fault = ""
     try:
-        await run_cycles(design, [source, sink, encoder, *layers],
+        await run_cycles(design, [source, sink, *encoder, *layers],
                          lambda: len(sink.items) >= parameters["results"], parameters["limit"],
                          linger=LINGER)
     except AssertionError as error:
@@ -79,8 +85,8 @@ async def replay(design: Any) -> None:
                for offset, width, signed in parameters["result_fields"]]
     Observation(
         fault, np.array(source.cycles, dtype=np.int64),
-        _record(encoder, ["timestep", "word"], parameters["word_lanes"]),
+        _record(encoder[0], ["timestep", "word"], parameters["word_lanes"]) if encoder else None,
         [_record(monitor, ["timestep", "fold"], lanes, width) for monitor, lanes, width in zip(
-            layers, parameters["lanes"], parameters["membrane_widths"], strict=True)],
+            layers, parameters["lanes"], parameters["membrane_widths"], strict=False)],
         np.array(sink.cycles, dtype=np.int64), np.array(results, dtype=np.int64).reshape(5, -1)
     ).save(Path(parameters["observation"]))

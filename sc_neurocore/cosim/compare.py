@@ -13,8 +13,10 @@ from ..network import IntegerArray, IntegerNetwork
 from ..spec import AcceleratorSpec, fold_count
 from .observation import Observation, StageRecord
 
-REQUIRED = ("spike", "membrane", "count", "current", "predicted")
+REQUIRED = ("count", "current", "predicted")
 """Quantities without which a comparison is none."""
+TRACED = ("spike", "membrane")
+"""The same of a circuit with trace ports."""
 KEPT_MISMATCHES = 100
 """Mismatches that a comparison describes; it counts all of them."""
 
@@ -45,6 +47,7 @@ class Comparison:
     """Values compared, by quantity, and mismatches found, in one run of an accelerator."""
 
     name: str
+    required: tuple[str, ...] = (*TRACED, *REQUIRED)
     compared: Counter[str] = field(default_factory=Counter)
     mismatched: Counter[str] = field(default_factory=Counter)
     mismatches: list[Mismatch] = field(default_factory=list)
@@ -52,7 +55,7 @@ class Comparison:
     @property
     def passed(self) -> bool:
         """Whether something of every kind was compared and all of it was equal."""
-        return not self.mismatched and all(self.compared[kind] for kind in REQUIRED)
+        return not self.mismatched and all(self.compared[kind] for kind in self.required)
 
     def add(self, mismatch: Mismatch) -> None:
         """Count a mismatch, and keep it if it is one of the first."""
@@ -90,17 +93,21 @@ def compare(network: IntegerNetwork, spec: AcceleratorSpec, golden: TracedResult
         With cycles.
     with_cycles : bool
         Whether cycles must be equal too: only if no stream was stalled.
+
+    Of a circuit without trace ports, results and the cycles of both streams are compared.
     """
-    comparison = Comparison(name)
+    comparison = Comparison(name, (*TRACED, *REQUIRED) if observation.encoder else REQUIRED)
     trace, cycles = golden.trace, golden.trace.cycles
     if cycles is None:
         raise ValueError("The golden trace must have cycles: call golden.trace with a spec")
     if observation.fault:
         comparison.add(Mismatch("fault", "accelerator", None, None, None, None,
                                 observation.fault, "none"))
-    _compare_stage(comparison, "encoder", spec.word_lanes(network), observation.encoder,
-                   trace.input_spikes, None, cycles.encoder if with_cycles else None)
-    for index, (layer, lanes) in enumerate(zip(observation.layers, spec.lanes, strict=True)):
+    if observation.encoder:
+        _compare_stage(comparison, "encoder", spec.word_lanes(network), observation.encoder,
+                       trace.input_spikes, None, cycles.encoder if with_cycles else None)
+    for index, (layer, lanes) in enumerate(zip(
+            observation.layers, spec.lanes if observation.encoder else (), strict=True)):
         _compare_stage(comparison, f"layer {index}", lanes, layer, trace.spikes[index],
                        trace.membranes[index], cycles.layers[index] if with_cycles else None)
     _compare_results(comparison, network, golden, observation,

@@ -45,13 +45,14 @@ class StageRecord:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """A whole run. ``fault`` says why it broke off, or is empty. ``loads``, ``result_cycles``:
+    """A whole run. ``encoder`` is None, and there are no ``layers``, without trace ports.
+    ``fault`` says why it broke off, or is empty. ``loads``, ``result_cycles``:
     cycles of the transfers in and out. ``results``: (5, n), the fields neuron, count, current,
     predicted and last of each result."""
 
     fault: str
     loads: IntegerArray
-    encoder: StageRecord
+    encoder: StageRecord | None
     layers: list[StageRecord]
     result_cycles: IntegerArray
     results: IntegerArray
@@ -63,7 +64,7 @@ class Observation:
             "result_cycles": self.result_cycles}
         for name, stage in [("encoder", self.encoder),
                             *((f"layer_{i}", layer) for i, layer in enumerate(self.layers))]:
-            for key, array in vars(stage).items():
+            for key, array in vars(stage).items() if stage else ():
                 if array is not None:
                     arrays[f"{name}_{key}"] = array
         np.savez(path, **arrays)  # type: ignore[arg-type]
@@ -81,5 +82,6 @@ class Observation:
         layers: list[StageRecord] = []
         while f"layer_{len(layers)}_cycles" in arrays:
             layers.append(stage(f"layer_{len(layers)}"))
-        return cls(str(arrays["fault"]), arrays["loads"], stage("encoder"), layers,
+        encoder = stage("encoder") if "encoder_cycles" in arrays else None
+        return cls(str(arrays["fault"]), arrays["loads"], encoder, layers,
                    arrays["result_cycles"], arrays["results"])

@@ -39,7 +39,8 @@ def job() -> dict[str, Any]:
     return loaded
 
 
-def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False) -> Path:
+def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, lint: bool = True
+                    ) -> Path:
     """Compile Verilog for cocotb; what was compiled before, in the same folder, is reused.
 
     Parameters
@@ -52,6 +53,8 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False) -
         Where compiled simulations are kept.
     waves : bool
         Whether the simulation can write a waveform.
+    lint : bool
+        Whether warnings are errors; those of netlists, and of other people's models, are not.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False) -
     # The executable is linked to cocotb's libraries where they are now.
     tools = [verilator.version, waves, _MAKEFLAGS, sys.version, version("cocotb"),
              str(config.libs_dir)]
-    compiled = folder.resolve() / _key(text, top, waivers, *tools)
+    compiled = folder.resolve() / _key(text, top, waivers, *tools, *([] if lint else ["no lint"]))
     if (compiled / top).exists():
         return compiled
     compiled.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +94,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False) -
         try:
             get_runner("verilator").build(
                 sources=[VerilatorControlFile(working / WAIVERS.name), source], hdl_toplevel=top,
-                build_dir=working, build_args=["-Wall"], waves=waves,
+                build_dir=working, build_args=["-Wall"] if lint else ["-Wno-fatal"], waves=waves,
                 timescale=("1ns", "1ps"), log_file=log)
         except (Exception, SystemExit) as error:
             raise ToolError(f"Verilator failed on {source} ({error}); its log is {log}:\n"

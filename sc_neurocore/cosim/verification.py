@@ -100,7 +100,8 @@ class VerifyReport:
 
 def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: AcceleratorSpec | None = None,
            *, folder: Path | None = None, cache: Path | None = None, waves: Path | None = None,
-           text: str | None = None, stall_seed: int = 1) -> VerifyReport:
+           text: str | None = None, lint: bool = True, trace: bool = True, stall_seed: int = 1
+           ) -> VerifyReport:
     """Simulate a network's Verilog and compare it with the golden model.
 
     The images follow each other without reset, first with streams that never wait, where the cycle
@@ -123,6 +124,11 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     text : str, optional
         Verilog to be verified instead of what `verilog.generate` makes of the network with
         ``trace=True``.
+    lint : bool
+        Whether Verilator's warnings are errors.
+    trace : bool
+        Whether it has the trace ports. Without them, results and the cycles of both streams are
+        compared.
     stall_seed : int
         Seed of the stalls.
 
@@ -142,18 +148,18 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
     cycles = expected.trace.cycles
     assert cycles is not None
     if text is None:
-        text = verilog.generate(network, spec, trace=True)
-    if "spram" in spec.memories:
+        text = verilog.generate(network, spec, trace=trace)
+    if "spram" in spec.memories and "module SB_SPRAM256KA" not in text:
         text += verilog.SPRAM_MODEL.read_text(encoding="utf-8")
 
     with _working_folder(folder) as working:
         compiled = simulation.compile_verilog(text, verilog.TOP, cache or working / "compiled",
-                                              waves=waves is not None)
+                                              waves=waves is not None, lint=lint)
         runs = []
         for run in (_Run("steady", 0.0, 0),
                     _Run("stalled", STALL, _interruption(cycles))):
             observation = _simulate(network, images, spec, compiled, working / run.name, run,
-                                    limit=_patience(cycles, run.stall),
+                                    limit=_patience(cycles, run.stall), trace=trace,
                                     waves=None if run.stall else waves, seed=stall_seed)
             runs.append(compare(network, spec, expected, observation, name=run.name,
                                 with_cycles=not run.stall))
@@ -197,8 +203,8 @@ def _patience(cycles: Cycles, stall: float) -> int:
 
 
 def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: AcceleratorSpec,
-              compiled: Path, folder: Path, run: _Run, limit: int, waves: Path | None, seed: int
-              ) -> Observation:
+              compiled: Path, folder: Path, run: _Run, limit: int, waves: Path | None, seed: int,
+              trace: bool) -> Observation:
     from ..gateware.layouts import result
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -213,7 +219,8 @@ def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: Acce
         "input_width": 1 if is_spikes else network.intensity_width,
         "stall": run.stall, "interrupted_after": run.interrupted_after,
         "beats": spec.beats, "word_lanes": spec.word_lanes(network),
-        "lanes": spec.lanes, "load": [address << WORD_WIDTH | word for address, word in load],
+        "lanes": spec.lanes, "trace": trace,
+        "load": [address << WORD_WIDTH | word for address, word in load],
         "membrane_widths": [spec.membrane_width(network, index)
                             for index in range(len(network.layers))],
         "results": len(images) * network.n_output,

@@ -128,10 +128,14 @@ class Readout(wiring.Component):
         """What the current is more than the potential: threshold·(before + 1) − initial membrane.
 
         It is looked up, four bits of the count at a time, which takes a LUT a bit; if parameters
-        are loaded, it is multiplied.
+        are loaded, it is added up.
         """
         if self._capacity is not None:
-            return self._threshold * (before + 1) - self._initial
+            # Bit by bit: a few adders, in any family.
+            total = self._threshold - self._initial
+            for place, bit in enumerate(before):
+                total = total + Mux(bit, self._threshold << place, 0)
+            return total
         output = self._network.neurons(len(self._network.layers) - 1)
         threshold, initial = int(output.thresholds[0]), int(output.initial_membranes[0])
         total = Const(0, 1)

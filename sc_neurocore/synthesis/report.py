@@ -1,7 +1,7 @@
 """Everything about a synthesized network in one place: area, frequency, cycles and work."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .area import Area
 from .devices import Device, Resources, find_device
 from .mapping import Mapped, map_verilog
 from .placement import SEEDS, Placement, check_fits, place
+from .toggles import Toggles
 
 Progress = Callable[[str], None]
 
@@ -36,6 +37,8 @@ class SynthesisReport:
         None if it was not placed.
     activity : Activity, optional
         None if there was no data.
+    toggles : Toggles, optional
+        None if they were not asked for.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +47,7 @@ class SynthesisReport:
     mapped: Mapped
     placement: Placement | None = None
     activity: Activity | None = None
+    toggles: Toggles | None = None
 
     @property
     def area(self) -> Area:
@@ -82,6 +86,8 @@ class SynthesisReport:
                 "latency_cyc": self.activity.latency_cyc,
                 "lane_utilisation": list(self.activity.lane_utilisation),
                 "synaptic_operations": self.activity.synaptic_operations}
+        if self.toggles is not None:
+            document["toggles"] = asdict(self.toggles) | {"total": self.toggles.total}
         if self.images_per_second is not None:
             document |= {"images_per_second": self.images_per_second, "latency_us": self.latency_us}
         return document
@@ -130,6 +136,10 @@ class SynthesisReport:
                  + ("" if self.latency_us is None else f", {self.latency_us:.1f} us")),
                 ("lane utilisation", ", ".join(f"{used:.1%}" for used in did.lane_utilisation)),
                 ("synaptic operations", f"{did.synaptic_operations:.0f} an image")]
+        if (seen := self.toggles) is not None:
+            rows.append(("toggles", f"{seen.total:.0f} an image ({seen.images} images): "
+                         f"flip-flops {seen.flip_flops:.0f}, logic {seen.logic:.0f}, memories "
+                         f"{seen.memories:.0f}"))
         if self.images_per_second is not None:
             rows.append(("images a second", f"{self.images_per_second:.0f}"))
         return rows

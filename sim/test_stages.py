@@ -1,0 +1,64 @@
+"""A netlist that Yosys makes does what the Verilog does; a wrong one is found."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from common import random_network
+
+from sc_neurocore import cosim, verilog
+from sc_neurocore.spec import AcceleratorSpec
+from sc_neurocore.stages import count_toggles, verify_stages
+from sc_neurocore.synthesis import map_verilog
+from sc_neurocore.synthesis.netlist import netlist_verilog
+
+NETWORK = random_network((10, 6, 3))
+IMAGES = np.random.default_rng(6).integers(0, 256, (4, 10))
+IMAGES[:2] = [[0], [255]]
+
+
+def test_rtl_and_netlists_are_equal(tmp_path, cache):
+    spec = AcceleratorSpec((3, 2), 4, ports=(2, 1), family="ecp5")
+    reports = verify_stages(NETWORK, IMAGES, spec, folder=tmp_path, cache=cache)
+    assert [(each.stage, each.target) for each in reports] == [
+        ("rtl", ""), ("netlist", "ecp5"), ("netlist", "ice40")]
+    for each in reports:
+        assert each.report.passed, f"{each.target}: {each.report}"
+        assert each.report.compared == reports[0].report.compared
+
+
+def test_loaded_parameters_reach_the_spram_of_a_netlist(tmp_path, cache):
+    spec = AcceleratorSpec((3, 2), 4, memories=("spram", "block"), family="ice40")
+    spec = replace(spec.with_loading(NETWORK), store_parts=2)
+    report, = verify_stages(NETWORK, IMAGES, spec, ["netlist"], folder=tmp_path,
+                            cache=cache)
+    assert report.target == "ice40-up5k"
+    assert report.report.passed, str(report.report)
+
+
+def test_a_wrong_weight_in_the_netlist_is_found(tmp_path, cache):
+    spec = AcceleratorSpec((3, 2), 4, family="ecp5")
+    mapped = map_verilog(verilog.generate(NETWORK, spec, trace=True), verilog.TOP, "ecp5")
+    rams = [cell for name, cell in mapped.module["cells"].items()
+            if cell["type"] == "DP16KD" and "weight_memory" in name]
+    contents = rams[0]["parameters"]["INITVAL_00"]
+    rams[0]["parameters"]["INITVAL_00"] = contents[:-3] + "10"[int(contents[-3])] + contents[-2:]
+    report = cosim.verify(NETWORK, IMAGES, spec, text=netlist_verilog(mapped), lint=False,
+                          folder=tmp_path, cache=cache)
+    assert not report.passed
+    assert report.mismatches[0].stage in ("layer 0", "layer 1")
+
+
+def test_toggles_follow_the_spikes():
+    spec = AcceleratorSpec((3, 2), 4, family="ice40")
+    mapped = map_verilog(verilog.generate(NETWORK, spec), verilog.TOP, "ice40")
+    bright = count_toggles(mapped, NETWORK, IMAGES[1:2], spec)
+    dark = count_toggles(mapped, NETWORK, IMAGES[:1], spec)
+    assert dark.total > 0
+    assert bright.total > dark.total
+    assert bright.memories > dark.memories
+
+
+def test_stages_are_known():
+    with pytest.raises(ValueError, match="Stage must be one of rtl, netlist, not 'silicon'"):
+        verify_stages(NETWORK, IMAGES, AcceleratorSpec((3, 2)), ["silicon"])

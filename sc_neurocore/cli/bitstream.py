@@ -50,6 +50,8 @@ def boards() -> Outcome:
 @click.option("--clock-hz", type=FREQUENCY, metavar="N",
               help="Clock that the PLL makes.  [default: the board's]")
 @click.option("--baud", type=COUNT, metavar="N", help="Bits a second.  [default: the board's]")
+@click.option("--beats", type=int, default=1, show_default=True,
+              help="Intensities in an input transfer; a UART has one in ten bits' time anyway.")
 @click.option("--data", metavar="DATA", help=f"Count cycles: {DATA}")
 @click.option("--images", type=COUNT, default=10, show_default=True,
               help="Take the first N of DATA's test images.")

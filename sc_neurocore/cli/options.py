@@ -90,7 +90,9 @@ def layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
                           "the layout for it."),
         click.option("--clock-hz", type=FREQUENCY, metavar="N",
                      help="Clock that these are reckoned with.  [default: 100e6 on ECP5, 24e6 on "
-                          "ice40-up5k, 48e6 on ice40-hx8k]")]
+                          "ice40-up5k, 48e6 on ice40-hx8k]"),
+        click.option("--beats", type=int, default=8, show_default=True,
+                     help="Intensities in an input transfer.")]
     function = board_layout_options(function)
     for option in reversed(options):
         function = option(function)
@@ -122,9 +124,7 @@ def board_layout_options(function: Callable[..., Outcome]) -> Callable[..., Outc
                           "network of its shape."),
         click.option("--store-parts", type=int, metavar="N",
                      help="With --loaded: parts in which potentials come from block RAM.  "
-                          "[default: 1]"),
-        click.option("--beats", type=int, default=8, show_default=True,
-                     help="Intensities in an input transfer.")]
+                          "[default: 1]")]
     for option in reversed(options):
         function = option(function)
     return function

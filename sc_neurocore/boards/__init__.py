@@ -116,7 +116,7 @@ BOARDS = {board.name: board for board in (
     Board("ice40-hx8k", "iCE40HX-8K breakout (iCE40HX8K-B-EVN)",
           "ice40_hx8k_b_evn:ICE40HX8KBEVNPlatform", find_device("ice40-hx8k"), 36e6, 1_000_000,
           "ice40_generic", ("led", 0),
-          "UART: the second port of its FT2232H; its jumpers must be set for the flash (J6)"),
+          "UART: the second port of its FT2232H; its jumpers must be set for the flash"),
     _ulx3s("25F", "ecp5-25k"),
     _ulx3s("85F", "ecp5-85k"),
     Board("orangecrab", "OrangeCrab r0.2 with LFE5U-25F",

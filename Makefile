@@ -8,10 +8,14 @@ READY  := $(VENV)/.ready
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint verilog check-verilog regress benchmarks benchmark-data clean
+BOARD  ?= icebreaker
+DIGITS := build/demo/network.safetensors
+
+.PHONY: help setup demo bitstream test lint verilog check-verilog regress benchmarks benchmark-data clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate and report, on real data"
+	@echo "make bitstream BOARD=icebreaker   the demo's network for a board; sc-neurocore boards lists them"
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
@@ -27,6 +31,12 @@ $(READY): pyproject.toml
 	touch $@
 
 demo: $(READY)
+	$(BIN)/sc-neurocore demo --output build/demo
+
+bitstream: $(DIGITS)
+	$(BIN)/sc-neurocore build $(DIGITS) --board $(BOARD) --data digits --output build/$(BOARD)
+
+$(DIGITS): | $(READY)
 	$(BIN)/sc-neurocore demo --output build/demo
 
 test: lint check-verilog

@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 HOMES = {
     "torch": ("conversion/", "interchange/"),
-    "amaranth": ("gateware/", "verilog.py"),
+    "amaranth": ("gateware/", "verilog.py", "boards/", "bitstream.py"),
+    "amaranth_boards": ("boards/",),
     "cocotb": ("cosim/",),
     "cocotb_tools": ("cosim/",),
     "sklearn": (),
@@ -89,7 +90,8 @@ def test_only_the_command_line_prints_or_exits():
 
 def test_importing_the_package_loads_nothing_heavy():
     code = ("import sc_neurocore, sc_neurocore.cli, sc_neurocore.golden, sc_neurocore.cosim, "
-            "sc_neurocore.synthesis, sc_neurocore.host, sc_neurocore.cosim.virtual_board, sys;"
+            "sc_neurocore.synthesis, sc_neurocore.host, sc_neurocore.cosim.virtual_board, "
+            "sc_neurocore.boards, sc_neurocore.bitstream, sys;"
             "print([m for m in ('torch', 'amaranth', 'cocotb', 'sklearn', 'matplotlib',"
             " 'numba', 'serial')"
             " if m in sys.modules])")

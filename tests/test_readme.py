@@ -53,7 +53,7 @@ def test_the_guide_runs(names, capsys):
 def test_the_commands_and_their_options_exist():
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
     used = re.findall(r"^sc-neurocore +([\w-]+) (.*)$", shell, re.MULTILINE)
-    assert len(used) == 10
+    assert len(used) == 12
     for name, arguments in used:
         known = {option for parameter in cli.commands.commands[name].params
                  for option in parameter.opts}

@@ -25,8 +25,8 @@ def test_xc7_counts_block_rams_in_halves():
 
 
 def test_a_cell_that_is_not_known_is_refused():
-    with pytest.raises(ValueError, match="Cell EHXPLLL must be one that ecp5 is known to have"):
-        measure({"EHXPLLL": 1}, "ecp5")
+    with pytest.raises(ValueError, match="Cell DLLDELD must be one that ecp5 is known to have"):
+        measure({"DLLDELD": 1}, "ecp5")
 
 
 def test_cells_are_counted_in_order_and_scopes_are_none():

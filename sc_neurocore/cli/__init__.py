@@ -10,6 +10,7 @@ import click
 
 from ..extras import MissingExtraError, ToolError
 from . import (  # noqa: F401, they make the commands
+    bitstream,
     board,
     conversion,
     hardware,

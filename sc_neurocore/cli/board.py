@@ -32,11 +32,14 @@ SHOWN = 10
 @click.option("--port", required=True, help="Serial port of the board, or of a virtual one.")
 @data_option
 @click.option("--images", type=COUNT, help="Take the first N only.")
-@click.option("--baud", type=COUNT, default=1_000_000, show_default=True, help="Bits a second.")
+@click.option("--baud", type=COUNT, help="Bits a second.  [default: 1000000, or the build's]")
+@click.option("--build", type=FOLDER,
+              help="Folder of the board's bitstream: its layout is checked, and parameters are "
+                   "loaded, if they are not built in.")
 @layout_options
 @seed_option
-def run(network: Path, port: str, data: str, images: int | None, baud: int, seed: int | None,
-        **layout: Any) -> Outcome:
+def run(network: Path, port: str, data: str, images: int | None, baud: int | None,
+        build: Path | None, seed: int | None, **layout: Any) -> Outcome:
     """Run images on a board and compare its results.
 
     NETWORK is the integer network that the board was built of; it runs on the test images of DATA.
@@ -54,7 +57,13 @@ def run(network: Path, port: str, data: str, images: int | None, baud: int, seed
     source, inputs = load_inputs(loaded, data, images)
     check_labels(source.labels, loaded.n_output)
     spec = asked.choose(loaded, inputs)[0] if asked.loaded else None
-    with (host.open(port, loaded, spec=spec, baud=baud) as board,
+    if build is not None:
+        from .. import bitstream
+
+        if spec is not None:
+            raise ValueError("--loaded must not be given with --build, which knows the layout")
+        spec, baud = bitstream.read_layout(build), baud or bitstream.read_manifest(build)["baud"]
+    with (host.open(port, loaded, spec=spec, baud=baud or host.BAUD) as board,
           progress_bar("running") as show):
         result = board.run(inputs, show)
         activity = board.activity

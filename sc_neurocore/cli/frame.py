@@ -22,7 +22,7 @@ class Commands(click.Group):
     """Commands in the order of the data flow."""
 
     order = ("demo", "download", "convert", "import", "export", "quantize", "report", "simulate",
-             "verilog", "verify", "synth", "virtual-board", "run")
+             "verilog", "verify", "synth", "boards", "build", "program", "virtual-board", "run")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in that order; click's own is alphabetical."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..network import IntegerNetwork
     from ..planning import Plan
     from ..spec import AcceleratorSpec
+    from ..synthesis import Device
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -22,6 +23,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 PLANNED_IMAGES = 5
 """Images that a plan's cycles are counted with, at most."""
 COUNT = click.IntRange(min=1)
+FREQUENCY = click.FloatRange(min=0, min_open=True)
 DATA = ("digits, a folder of IDX files, or an .npz or .npy file: images, (n, n_input) in [0, 1], "
         "and labels, (n,) integers.")
 TEST_DATA = (f"{DATA} For the encoder events, images are spikes, (n, timesteps, n_input) of 0 and "
@@ -86,14 +88,25 @@ def layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
         click.option("--device", metavar="NAME",
                      help="ecp5-25k, -45k, -85k, ice40-up5k or ice40-hx8k: without --lanes, choose "
                           "the layout for it."),
+        click.option("--clock-hz", type=FREQUENCY, metavar="N",
+                     help="Clock that these are reckoned with.  [default: 100e6 on ECP5, 24e6 on "
+                          "ice40-up5k, 48e6 on ice40-hx8k]"),
+        click.option("--beats", type=int, default=8, show_default=True,
+                     help="Intensities in an input transfer.")]
+    function = board_layout_options(function)
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def board_layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Add those of them that are left to be said where a board has a device and a clock."""
+    options = [
         click.option("--latency", type=Latency(),
                      help="The smallest layout that takes at most TIME an image, as in 20us.  "
                           "[default: the fastest that fits the device]"),
         click.option("--fps", type=click.FloatRange(min=0, min_open=True), metavar="N",
                      help="The smallest layout that takes N images per second."),
-        click.option("--clock-hz", type=click.FloatRange(min=0, min_open=True), metavar="N",
-                     help="Clock that these are reckoned with.  [default: 100e6 on ECP5, 24e6 on "
-                          "ice40-up5k, 48e6 on ice40-hx8k]"),
         click.option("--lanes", type=Integers(),
                      help="Neurons that a layer updates in parallel: at most N in each layer, or "
                           "one number a layer.  [default: 16, if no device is given]"),
@@ -111,9 +124,7 @@ def layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
                           "network of its shape, timesteps, schedule, encoder and seed."),
         click.option("--store-parts", type=int, metavar="N",
                      help="With --loaded: parts in which potentials come from block RAM.  "
-                          "[default: 1]"),
-        click.option("--beats", type=int, default=8, show_default=True,
-                     help="Intensities in an input transfer.")]
+                          "[default: 1]")]
     for option in reversed(options):
         function = option(function)
     return function
@@ -176,14 +187,17 @@ class Layout:
         """Whether it is to be chosen for a device."""
         return self.device is not None and self.lanes is None
 
-    def choose(self, network: "IntegerNetwork", inputs: Any = None
+    def choose(self, network: "IntegerNetwork", inputs: Any = None, room: "Device | None" = None
                ) -> "tuple[AcceleratorSpec, Plan | None]":
-        """The layout; and, if there is a device, what is expected of it there."""
+        """The layout; and, if there is a device, what is expected of it there.
+
+        ``room`` is what there is for it of the device, if not all of it.
+        """
         from .. import planning
 
         images = None if inputs is None else inputs[:PLANNED_IMAGES]
         if self.is_planned:
-            plan = planning.plan(network, self.device or "", latency_us=self.latency,
+            plan = planning.plan(network, room or self.device or "", latency_us=self.latency,
                                  images_per_s=self.fps, clock_hz=self.clock_hz, beats=self.beats,
                                  inputs=images, loaded=self.loaded)
             return plan.spec, plan

@@ -95,13 +95,16 @@ def _kind(cell: str, family: str) -> tuple[str, int]:
 
 
 _KINDS: dict[str, dict[str, tuple[str, int]]] = {
-    # PFUMX and L6MUX21 join the outputs of LUTs; they are there, whether used or not.
+    # PFUMX and L6MUX21 join the outputs of LUTs; they are there, whether used or not, as are pins
+    # and PLLs.
     "ecp5": {"LUT4": ("luts", 1), "CCU2C": ("carries", 1), "TRELLIS_FF": ("flip_flops", 1),
              "DP16KD": ("block_rams", 1), "PDPW16KD": ("block_rams", 1),
              "TRELLIS_DPR16X4": ("lut_rams", _DPR16X4_LUTS), "MULT18X18D": ("multipliers", 1),
-             "PFUMX": ("free", 0), "L6MUX21": ("free", 0)},
+             **dict.fromkeys(("PFUMX", "L6MUX21", "TRELLIS_IO", "EHXPLLL"), ("free", 0))},
     "ice40": {"SB_LUT4": ("luts", 1), "SB_CARRY": ("carries", 1), "SB_MAC16": ("multipliers", 1),
-              "SB_SPRAM256KA": ("spram", 1)},
+              "SB_SPRAM256KA": ("spram", 1),
+              **dict.fromkeys(("SB_IO", "SB_GB_IO", "SB_PLL40_PAD", "SB_PLL40_CORE"),
+                              ("free", 0))},
     # An inverter becomes part of the LUT behind it, or of the pin that it drives.
     "xc7": {**{f"LUT{inputs}": ("luts", 1) for inputs in range(1, 7)}, "CARRY4": ("carries", 1),
             **dict.fromkeys(("FDRE", "FDSE", "FDCE", "FDPE"), ("flip_flops", 1)),

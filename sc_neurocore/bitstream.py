@@ -1,0 +1,392 @@
+"""From a network to the bitstream of a board.
+
+Everything that the bitstream depends on is hashed and kept beside it, in ``manifest.json``; what is
+unchanged is not built again.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from . import __version__
+from .boards import BOARDS, Board, find_board
+from .extras import ToolError, require
+from .files import check_folder, fill_folder, write_text
+from .identity import parameters_crc32
+from .network import IntegerNetwork
+from .parameters import Capacity
+from .spec import AcceleratorSpec
+from .synthesis import mapping, output_registers, tools, write_clocks
+from .synthesis.activity import Activity, observe
+from .synthesis.area import Area
+from .synthesis.placement import LIMIT_S, CriticalPath, Run, check_fits, read_report
+
+if TYPE_CHECKING:
+    from .boards.top import Source
+
+MANIFEST, REPORT = "manifest.json", "report.json"
+LOADER = "openFPGALoader"
+SEEDS = (1, 2, 3, 4)
+"""Of nextpnr, tried one after the other until the clock is met."""
+ROUTERS = {"ice40": ("router2", "router1"), "ecp5": ("router1",)}
+"""Of nextpnr; the next one is taken where one goes round in circles, as both do on some netlists of
+iCE40."""
+TURNS = 1000
+"""Iterations after which router2 is taken to do so; it needs some dozens."""
+BATCHES = 20
+"""Batches of arcs in which router1 has to rip up another one for each, and is taken to do so."""
+
+Progress = Callable[[str], None]
+
+
+class BuildError(ValueError):
+    """A design does not fit its board, or misses its clock; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A bitstream, and what it is.
+
+    Parameters
+    ----------
+    bitstream : Path
+    board : Board
+    shape : tuple of int
+    spec : AcceleratorSpec
+    clock_hz : float
+        As the PLL makes it.
+    baud : int
+    area : Area
+        Cells of all of it, link and reset included.
+    absorbed : int
+        Flip-flops that became output registers of block RAMs.
+    run : Run
+        Of nextpnr: seed, frequency, critical path, utilisation.
+    versions : dict of str
+        Of tools, by name.
+    repeated : bool
+        Whether it was built now; if not, nothing had changed.
+    activity : Activity, optional
+        Cycles and work of images, exactly; None without data.
+    """
+
+    bitstream: Path
+    board: Board
+    shape: tuple[int, ...]
+    spec: AcceleratorSpec
+    clock_hz: float
+    baud: int
+    area: Area
+    absorbed: int
+    run: Run
+    versions: dict[str, str]
+    repeated: bool
+    activity: Activity | None = None
+
+    @property
+    def fmax_mhz(self) -> float:
+        """Highest frequency of the clock, by nextpnr's timing model."""
+        return self.run.fmax_mhz
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers, for machines."""
+        has = self.board.resources
+        document: dict[str, Any] = {
+            "bitstream": self.bitstream.name, "board": self.board.name,
+            "device": self.board.device.name, "shape": list(self.shape),
+            "layout": asdict(self.spec), "clock_hz": self.clock_hz, "baud": self.baud,
+            "area": self.area.as_dict(), "available": asdict(has), "absorbed": self.absorbed,
+            "run": asdict(self.run), "versions": self.versions}
+        if self.activity is not None:
+            did = self.activity
+            document |= {
+                "images": did.images, "cycles": {"min": did.cycles_min, "mean": did.cycles_mean,
+                                                 "max": did.cycles_max},
+                "latency_cyc": did.latency_cyc,
+                "latency_us": did.latency_cyc / self.clock_hz * 1e6,
+                "images_per_second": self.clock_hz / did.cycles_mean}
+        return document
+
+    def __str__(self) -> str:
+        has, area, path = self.board.resources, self.area, self.run.path
+        rows = [("LUTs", _of(area.lut_equivalents, has.luts)),
+                ("flip-flops", _of(area.flip_flops, has.flip_flops)),
+                *([("logic cells, placed", _of(*self.run.utilisation["ICESTORM_LC"]))]
+                  if "ICESTORM_LC" in self.run.utilisation else []),
+                ("block RAMs", _of(area.block_rams, has.block_rams)),
+                *([("SPRAMs", _of(area.spram, has.spram))] if has.spram else []),
+                ("clock", f"{self.clock_hz / 1e6:g} MHz; Fmax {self.fmax_mhz:.1f} MHz, seed "
+                          f"{self.run.seed}"),
+                ("  slowest path from", path.source), ("  to", path.sink),
+                ("  through", f"{path.levels} cells: {path.logic_ns:.1f} ns logic, "
+                              f"{path.routing_ns:.1f} ns routing"),
+                ("UART", f"{self.baud} baud")]
+        if (did := self.activity) is not None:
+            rows += [("cycles an image", f"{did.cycles_mean:.1f} ({did.cycles_min:.0f} to "
+                                         f"{did.cycles_max:.0f}, {did.images} images), "
+                                         f"{did.cycles_mean / self.clock_hz * 1e6:.1f} us"),
+                     ("latency", f"{did.latency_cyc:.1f} cycles, "
+                                 f"{did.latency_cyc / self.clock_hz * 1e6:.1f} us")]
+        width = max(len(name) for name, _ in rows)
+        lanes = ", ".join(map(str, self.spec.lanes))
+        return "\n".join([
+            f"{'-'.join(map(str, self.shape))}, lanes {lanes}, on {self.board.title}", "",
+            *(f"{name.ljust(width)}  {value}" for name, value in rows), "",
+            ", ".join(f"{name} {version}" for name, version in self.versions.items()),
+            f"{self.bitstream}" + ("" if self.repeated else ", which was there: nothing changed")])
+
+
+def _of(used: int, available: int) -> str:
+    return f"{used} of {available} ({used / available:.1%})"
+
+
+def build(network: IntegerNetwork, board: Board | str, spec: AcceleratorSpec, output: Path, *,
+          clock_hz: float | None = None, baud: int | None = None,
+          inputs: npt.ArrayLike | None = None, native: bool = False,
+          progress: Progress = lambda step: None) -> Build:
+    """Build a board's bitstream.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+    board : Board or str
+    spec : AcceleratorSpec
+        Its layout; it gets the board's family.
+    output : Path
+        Folder for bitstream, manifest, report, sources and logs.
+    clock_hz, baud : optional
+        By default the board's.
+    inputs : optional
+        Images, as for `golden.run`, to count cycles with.
+    native : bool
+        Run the tools on PATH.
+    progress : callable, optional
+        Called with what is being done.
+
+    Raises
+    ------
+    BuildError
+        If it does not fit, or misses its clock; ``output`` is what it was before.
+    MissingExtraError
+        If amaranth or amaranth-boards is not installed.
+    ToolError
+        If a tool is missing or fails; the message has the log's path.
+    TypeError, ValueError
+        If spec or inputs do not fit the network, or there is no such clock or baud rate.
+    """
+    require("amaranth", "boards")
+    require("amaranth_boards", "boards")
+    from .boards import top
+
+    board = find_board(board) if isinstance(board, str) else board
+    check_folder(output)
+    spec = replace(spec, family=board.device.family)
+    baud = baud or board.baud
+    progress("generating Verilog")
+    source = top.generate(network, board, spec, clock_hz or board.clock_hz, baud)
+    activity = None
+    if inputs is not None:
+        progress("running the golden model")
+        activity = observe(network, inputs, spec)
+    versions = {"sc_neurocore": __version__} | {
+        program: tools.version(program, native=native)
+        for program in ("yosys", board.device.program)}
+    key = _key(source, board, versions)
+    found = _unchanged(output, key)
+    repeated = found is None
+    if found is None:
+        with tools.working_folder(None) as working:
+            found = _make(source, board, working, native, progress)
+            found |= {"inputs": key, "board": board.name, "shape": list(network.shape),
+                      "layout": asdict(spec), "clock_hz": source.clock_hz, "baud": baud,
+                      "parameters": parameters_crc32(network), "versions": versions}
+            (working / MANIFEST).write_text(json.dumps(found, indent=1) + "\n")
+            fill_folder(output, working)
+    run = found["run"]
+    made = Build(
+        output / found["bitstream"], board, network.shape, spec, found["clock_hz"], baud,
+        Area(**found["area"]), found["absorbed"],
+        Run(run["seed"], run["fmax_mhz"], CriticalPath(**run["path"]),
+            {name: (used, of) for name, (used, of) in run["utilisation"].items()}),
+        versions, repeated, activity)
+    write_text(output / REPORT, json.dumps(made.as_dict(), indent=1) + "\n")
+    return made
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a folder's bitstream is.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If its bitstream is not the one that was built.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {MANIFEST}; `sc-neurocore build` makes one")
+    manifest: dict[str, Any] = json.loads(path.read_text())
+    bitstream = folder / manifest["bitstream"]
+    if not bitstream.is_file() or _hash(bitstream.read_bytes()) != manifest["sha256"]:
+        raise ValueError(f"{bitstream} must be the bitstream that {path} is about")
+    return manifest
+
+
+def read_layout(folder: Path) -> AcceleratorSpec:
+    """The layout of a folder's bitstream."""
+    layout = read_manifest(folder)["layout"]
+    return AcceleratorSpec(**layout | {
+        "loaded": tuple(Capacity(**each) for each in layout["loaded"])})
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _key(source: "Source", board: Board, versions: dict[str, str]) -> str:
+    """Hash of all that a bitstream depends on."""
+    device = board.device
+    return _hash(json.dumps([
+        source.verilog, source.constraints, source.clock_hz, device.name, device.arguments,
+        board.pack, SEEDS, ROUTERS, TURNS, BATCHES, versions, *(
+            Path(str(module.__file__)).read_text()
+            for module in (mapping, output_registers, write_clocks))]).encode())
+
+
+def _unchanged(output: Path, key: str) -> dict[str, Any] | None:
+    """The manifest of what was built before, if it is what is asked for."""
+    try:
+        manifest = read_manifest(output)
+    except (OSError, ValueError, KeyError):
+        return None
+    return manifest if manifest.get("inputs") == key else None
+
+
+def _make(source: "Source", board: Board, working: Path, native: bool, progress: Progress
+          ) -> dict[str, Any]:
+    """Map, place and pack in a folder; returns what a manifest says of it."""
+    from .boards.top import TOP
+
+    device, is_ice40 = board.device, board.device.family == "ice40"
+    progress("mapping")
+    mapped = mapping.map_verilog(source.verilog, TOP, device, folder=working, native=native)
+    try:
+        check_fits(mapped.area, device)
+    except ValueError as error:
+        raise BuildError(f"{error}; {_advice(board)}") from None
+    if is_ice40:
+        write_clocks.connect(mapped.module)
+    mapped.write(working / f"{TOP}.json")
+    constraints = "pcf" if is_ice40 else "lpf"
+    (working / f"{TOP}.{constraints}").write_text(source.constraints)
+    run = _place(source, board, working, native, progress)
+    progress("packing")
+    name = f"{TOP}.bin" if is_ice40 else f"{TOP}.bit"
+    if is_ice40:
+        tools.run("icepack", [f"{TOP}.config", name], working, "pack.log", native=native)
+    else:
+        tools.run("ecppack", [*board.pack, "--input", f"{TOP}.config", "--bit", name], working,
+                  "pack.log", native=native)
+    return {"bitstream": name, "sha256": _hash((working / name).read_bytes()),
+            "area": mapped.area.as_dict(), "absorbed": mapped.absorbed, "run": asdict(run)}
+
+
+def _place(source: "Source", board: Board, working: Path, native: bool, progress: Progress) -> Run:
+    """Place and route with one seed after the other, until the clock is met."""
+    from .boards.top import TOP
+
+    device, wanted_mhz = board.device, source.clock_hz / 1e6
+    constraints, output = ("pcf", "asc") if device.family == "ice40" else ("lpf", "textcfg")
+    missed: list[Run] = []
+    arguments = [each for each in device.arguments if each not in ("--router", "router2")]
+    for seed, router in product(SEEDS, ROUTERS[device.family]):
+        if seed in {run.seed for run in missed}:
+            continue
+        progress(f"placing and routing, seed {seed}, {router}")
+        log = f"nextpnr-{seed}-{router}.log"
+        try:
+            tools.run(device.program, [
+                *arguments, "--router", router, "--json", f"{TOP}.json", f"--{constraints}",
+                f"{TOP}.{constraints}", "--seed", str(seed), "--freq", f"{wanted_mhz:.6f}",
+                "--timing-allow-fail", "--report", "timing.json", f"--{output}", f"{TOP}.config"],
+                working, log, native=native, limit_s=LIMIT_S, endless=_is_endless)
+        except tools.EndlessError:
+            continue
+        except ToolError as error:
+            if re.search(r"ERROR: .*(place|bels|BELs|locations)", (working / log).read_text()):
+                raise BuildError(f"{error}\n{_advice(board)}") from None
+            raise
+        run = read_report(json.loads((working / "timing.json").read_text()), seed)
+        (working / "timing.json").unlink()
+        if run.fmax_mhz >= wanted_mhz:
+            return run
+        missed.append(run)
+    if not missed:
+        raise BuildError(f"Design can't be routed on {board.name}, with any of {len(SEEDS)} seeds; "
+                         f"{_advice(board)}")
+    best = max(missed, key=lambda run: run.fmax_mhz)
+    raise BuildError(
+        f"Clock of {wanted_mhz:g} MHz is not met: {best.fmax_mhz:.1f} MHz is the best of "
+        f"{len(SEEDS)} seeds, the slowest path being {best.path}; ask for less with --clock-hz, or "
+        "try fewer lanes")
+
+
+def _is_endless(end: str) -> bool:
+    """Whether the end of nextpnr's log is that of a router that goes round in circles."""
+    turns = re.findall(r"^Info: +iter=(\d+) ", end, re.MULTILINE)
+    batches = re.findall(r"^Info: +\d+ \| +\d+ +(\d+) \|", end, re.MULTILINE)
+    return ((bool(turns) and int(turns[-1]) > TURNS)
+            or (len(batches) > BATCHES and len(set(batches[-BATCHES:])) == 1))
+
+
+def _advice(board: Board) -> str:
+    """What to change if a design does not fit."""
+    larger = [other.name for other in BOARDS.values()
+              if other.resources.luts > board.resources.luts]
+    parts = ["fewer --lanes or narrower weights take less"]
+    if board.resources.spram:
+        parts.append("weights fit SPRAM with --loaded and --memories spram")
+    if larger:
+        parts.append(f"or take a larger board: {', '.join(larger)}")
+    return ", ".join(parts)
+
+
+def program(folder: Path, board: Board | str) -> Path:
+    """Write a folder's bitstream to a board with openFPGALoader; returns its path.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no bitstream, or it is another board's.
+    ToolError
+        If openFPGALoader is missing or fails.
+    """
+    board = find_board(board) if isinstance(board, str) else board
+    manifest = read_manifest(folder)
+    if manifest["board"] != board.name:
+        raise ValueError(f"{folder} must be built for {board.name}, not for {manifest['board']}")
+    path = folder / manifest["bitstream"]
+    loader = shutil.which(LOADER)
+    if loader is None:
+        raise ToolError(
+            f"{LOADER} was not found. Install it (Debian and Ubuntu: apt install openfpgaloader; "
+            "macOS: brew install openfpgaloader; others: https://trabucayre.github.io/"
+            f"openFPGALoader), plug the board in, and try again; or on another machine:\n"
+            f"  {LOADER} -b {board.loader} {path}")
+    done = subprocess.run([loader, "-b", board.loader, str(path)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace")
+    if done.returncode:
+        raise ToolError(f"{LOADER} failed (exit code {done.returncode}); is the board plugged in, "
+                        f"and may you use its USB device?\n{done.stdout.strip()}")
+    return path

@@ -1,0 +1,168 @@
+"""Bitstreams of small networks, built for real."""
+
+import json
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from sc_neurocore import bitstream, cli
+from sc_neurocore.boards import BOARDS, find_board
+from sc_neurocore.extras import ToolError
+from sc_neurocore.network import IntegerLayer, IntegerNetwork
+from sc_neurocore.spec import AcceleratorSpec
+from sc_neurocore.storage import save_network
+from sc_neurocore.synthesis import map_verilog, tools, write_clocks
+
+
+def make_network(*shape):
+    random = np.random.default_rng(0)
+    return IntegerNetwork(tuple(
+        IntegerLayer(random.integers(-8, 8, (outputs, inputs)), np.zeros(outputs, int),
+                     np.full(outputs, 8), np.zeros(outputs, int), 4)
+        for inputs, outputs in pairwise(shape)), 2)
+
+
+NETWORK, LAYOUT = make_network(4, 4, 2), AcceleratorSpec((2, 2), 1, 2)
+IMAGES = np.random.default_rng(1).integers(0, 256, (3, 4))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("built") / "board"
+    return bitstream.build(NETWORK, "icebreaker", LAYOUT, folder, inputs=IMAGES)
+
+
+def test_it_is_a_bitstream(built, tmp_path):
+    shutil.copy(built.bitstream, tmp_path / "board.bin")
+    tools.run("iceunpack", ["board.bin", "board.asc"], tmp_path, "log")
+    text = (tmp_path / "board.asc").read_text()
+    assert ".device 5k" in text
+    assert text.count(".ram_data") >= built.area.block_rams
+
+
+def test_the_report_says_all_of_it(built):
+    assert built.repeated
+    assert built.clock_hz == 24e6
+    assert built.fmax_mhz >= 24
+    assert built.run.utilisation["ICESTORM_PLL"] == (1, 1)
+    assert built.run.utilisation["SB_IO"][0] == 4
+    document = json.loads((built.bitstream.parent / "report.json").read_text())
+    assert document == json.loads(json.dumps(built.as_dict()))
+    assert document["area"]["luts"] < document["available"]["luts"]
+    assert document["latency_us"] == pytest.approx(document["latency_cyc"] / 24)
+    assert document["run"]["path"]["source"]
+    assert set(document["versions"]) == {"sc_neurocore", "yosys", "nextpnr-ice40"}
+    for said in ("iCEBreaker", "24 MHz; Fmax", "cycles an image", "of 30 (", "1000000 baud"):
+        assert said in str(built)
+
+
+def test_an_unchanged_build_is_not_repeated(built):
+    folder = built.bitstream.parent
+    times = {path: path.stat().st_mtime_ns for path in folder.iterdir()
+             if path.name != bitstream.REPORT}
+    again = bitstream.build(NETWORK, "icebreaker", LAYOUT, folder, inputs=IMAGES)
+    assert not again.repeated
+    assert again.run == built.run
+    assert again.activity == built.activity
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+    assert str(again).endswith("board.bin, which was there: nothing changed")
+
+
+def test_the_same_bytes_every_time(built, tmp_path):
+    again = bitstream.build(NETWORK, "icebreaker", LAYOUT, tmp_path / "again")
+    assert again.repeated
+    assert again.bitstream.read_bytes() == built.bitstream.read_bytes()
+
+
+def test_the_layout_can_be_read_back(built):
+    assert bitstream.read_layout(built.bitstream.parent) == built.spec
+
+
+def test_a_clock_that_cannot_be_met_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(bitstream, "SEEDS", (1,))
+    with pytest.raises(bitstream.BuildError, match=r"Clock of 120 MHz is not met: .* MHz is the "
+                                                   "best of 1 seeds.*--clock-hz"):
+        bitstream.build(NETWORK, "icebreaker", LAYOUT, tmp_path / "made", clock_hz=120e6)
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_does_not_fit_is_an_error(tmp_path):
+    large = make_network(1024, 32)
+    with pytest.raises(bitstream.BuildError, match=r"block RAMs, more than the 30 of ice40-up5k; "
+                                                   r"fewer --lanes .* larger board: ice40-hx8k"):
+        bitstream.build(large, "icebreaker", AcceleratorSpec((16,), 1, 1), tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_command_builds_and_programs(built, monkeypatch, tmp_path, capfd):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(built.bitstream.parent, "made")
+    save_network(NETWORK, tmp_path / "network.safetensors")
+    np.save("images.npy", IMAGES / 255)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([str(argument) for argument in arguments])
+        return caught.value.code, *capfd.readouterr()
+
+    code, out, err = run("build", "network.safetensors", "--board", "icebreaker", "--lanes", "2",
+                         "--beats", 1, "--encoder-lanes", 2, "--output", "made", "--data",
+                         "images.npy", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["repeated"] is False
+    assert document["images"] == 3
+    assert document["plan"]["device"] == "ice40-up5k"
+
+    monkeypatch.setenv("PATH", "")
+    code, _, err = run("program", "made", "--board", "icebreaker")
+    assert code == 2
+    assert "openFPGALoader was not found. Install it" in err
+    assert "-b ice40_generic made/board.bin" in err
+    code, _, err = run("program", "made", "--board", "ulx3s-25f")
+    assert code == 2
+    assert "made must be built for ulx3s-25f, not for icebreaker" in err
+    (tmp_path / "made" / "board.bin").write_bytes(b"")
+    code, _, err = run("program", "made")
+    assert "made/board.bin must be the bitstream that made/manifest.json is about" in err
+    code, _, err = run("program", "other")
+    assert "other has no manifest.json" in err
+
+
+def test_a_loader_that_fails_is_a_tool_error(built, monkeypatch, tmp_path):
+    loader = tmp_path / bitstream.LOADER
+    loader.write_text("#!/bin/sh\necho no device: $*; exit 3\n")
+    loader.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=r"exit code 3.*\s*no device: -b ice40_generic "):
+        bitstream.program(built.bitstream.parent, "icebreaker")
+    loader.write_text("#!/bin/sh\nexit 0\n")
+    assert bitstream.program(built.bitstream.parent, "icebreaker") == built.bitstream
+
+
+def test_write_clocks_that_are_constant_are_the_read_clocks():
+    text = """
+module top(input clk, input [8:0] a, output reg [7:0] q);
+  reg [7:0] rom [0:511];
+  integer i;
+  initial for (i = 0; i < 512; i = i + 1) rom[i] = i * i;
+  always @(posedge clk) q <= rom[a];
+endmodule
+"""
+    module = map_verilog(text, "top", "ice40").module
+    assert write_clocks.connect(module) == 1
+    ram, = (cell["connections"] for cell in module["cells"].values()
+            if cell["type"] == "SB_RAM40_4K")
+    assert ram["WCLK"] == ram["RCLK"] == module["ports"]["clk"]["bits"]
+    assert ram["WE"] == ram["WCLKE"] == ["0"]
+    assert write_clocks.connect(module) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in BOARDS if name != "icebreaker"])
+def test_other_boards(name, tmp_path):
+    made = bitstream.build(NETWORK, name, LAYOUT, tmp_path / "made")
+    assert made.fmax_mhz * 1e6 >= made.clock_hz == find_board(name).clock_hz
+    assert made.bitstream.stat().st_size > 50_000

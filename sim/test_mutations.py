@@ -15,6 +15,8 @@ from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
 
 PACKAGE = Path(verilog.__file__).parent
+QUICK = 4
+"""One mutation of so many is among the quick tests."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,9 @@ def test_without_a_fault_the_check_passes(name, tmp_path, cache):
     assert report.passed, str(report)
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if number % QUICK == 0 else pytest.mark.slow)
+    for number, name in enumerate(MUTATIONS)])
 def test_fault_is_caught(name, tmp_path, cache):
     text = mutated_verilog(MUTATIONS[name], tmp_path)
     report = cosim.verify(tied_network(), IMAGES, SPECS[MUTATIONS[name].spec], folder=tmp_path,

@@ -99,8 +99,8 @@ def test_help_and_version(capfd):
     code, out, err = run(capfd)
     assert (code, err) == (0, "")
     names = ["demo", "download", "convert", "import", "export", "quantize", "report", "simulate",
-             "verilog", "verify", "synth", "virtual-board", "run"]
-    assert [line.split()[0] for line in out.splitlines()[-13:]] == names
+             "verilog", "verify", "synth", "boards", "build", "program", "virtual-board", "run"]
+    assert [line.split()[0] for line in out.splitlines()[-len(names):]] == names
     for name in names:
         code, out, _ = run(capfd, name, "--help")
         assert code == 0

@@ -19,7 +19,7 @@ help:
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
-	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; two hours"
+	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; some three hours"
 	@echo "make clean     remove build/ and .venv"
 
 setup: $(READY)

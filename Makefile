@@ -11,7 +11,8 @@ JOBS   ?= 2
 BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
-.PHONY: help setup demo bitstream test lint verilog check-verilog regress benchmarks benchmark-data clean
+.PHONY: help setup demo bitstream test lint verilog check-verilog regress benchmarks \
+        benchmarks-conversion benchmarks-hardware benchmark-data clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate and report, on real data"
@@ -20,6 +21,7 @@ help:
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
 	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; some three hours"
+	@echo "                 or a half of them: make benchmarks-conversion, make benchmarks-hardware"
 	@echo "make clean     remove build/ and .venv"
 
 setup: $(READY)
@@ -52,10 +54,15 @@ verilog: $(READY)
 check-verilog: $(READY)
 	$(BIN)/python hdl/generate.py --check
 
-benchmarks: benchmark-data $(READY)
+benchmarks: benchmarks-conversion benchmarks-hardware
+
+benchmarks-conversion: benchmark-data $(READY)
 	$(BIN)/python benchmarks/mnist.py --data-dir '$(MNIST)'
 	$(BIN)/python benchmarks/conversion.py --mnist '$(MNIST)' --fashion '$(FASHION)'
 	$(BIN)/python benchmarks/speed.py --fashion '$(FASHION)'
+	$(BIN)/python benchmarks/readme.py
+
+benchmarks-hardware: benchmark-data $(READY)
 	$(BIN)/python benchmarks/hardware.py --mnist '$(MNIST)'
 	$(BIN)/python benchmarks/estimates.py --family ecp5
 	$(BIN)/python benchmarks/estimates.py --family ice40

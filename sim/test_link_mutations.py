@@ -1,14 +1,11 @@
 """The link's benches can fail: each of these faults in the gateware is caught by one of them."""
 
-import shutil
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from test_link import ADDRESS_WIDTH, CONTENT, FORMAT
-from test_mutations import PACKAGE, Mutation
+from test_mutations import Mutation, mutated_verilog
 
 from sc_neurocore.cosim import simulation
 from sc_neurocore.cosim.simulation import SimulationError
@@ -98,17 +95,8 @@ def test_fault_is_caught(name, tmp_path, cache):
     which, mutation = MUTATIONS[name]
     bench, component, parameters = BENCHES[which]
     top = bench.removeprefix("bench_")
-    shutil.copytree(PACKAGE, tmp_path / "package" / PACKAGE.name,
-                    ignore=shutil.ignore_patterns("__pycache__"))
-    source = tmp_path / "package" / PACKAGE.name / "gateware" / mutation.file
-    text = source.read_text()
-    assert text.count(mutation.old) == 1, f"{mutation.old!r} must stand once in {mutation.file}"
-    source.write_text(text.replace(mutation.old, mutation.new))
-    output = tmp_path / "mutated.v"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", GENERATE.format(
-        package=str(tmp_path / "package"), here=str(Path(__file__).parent), output=str(output),
-        component=component, top=top)], check=True)
-    compiled = simulation.compile_verilog(output.read_text(), top, cache)
+    text = mutated_verilog(mutation, tmp_path, GENERATE, component=component, top=top)
+    compiled = simulation.compile_verilog(text, top, cache)
     with pytest.raises(SimulationError, match="tests failed"):
         simulation.run(compiled, top, bench, parameters, tmp_path,
                        python_path=[Path(__file__).parent])

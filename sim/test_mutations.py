@@ -205,8 +205,11 @@ open({output!r}, "w").write(verilog.generate(tied_network(), SPECS[{spec!r}], tr
 """
 
 
-def mutated_verilog(mutation: Mutation, folder: Path) -> str:
-    """Verilog that a copy of the package generates with the fault in its source."""
+def mutated_verilog(mutation: Mutation, folder: Path, script: str, **parameters: str) -> str:
+    """Verilog that a script writes with a copy of the package that has the fault in its source.
+
+    ``parameters`` are filled into the script, besides the paths package, here and output.
+    """
     shutil.copytree(PACKAGE, folder / "package" / PACKAGE.name,
                     ignore=shutil.ignore_patterns("__pycache__"))
     source = folder / "package" / PACKAGE.name / "gateware" / mutation.file
@@ -214,9 +217,9 @@ def mutated_verilog(mutation: Mutation, folder: Path) -> str:
     assert text.count(mutation.old) == 1, f"{mutation.old!r} must stand once in {mutation.file}"
     source.write_text(text.replace(mutation.old, mutation.new))
     output = folder / "mutated.v"
-    subprocess.run([sys.executable, "-c", GENERATE.format(
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script.format(
         package=str(folder / "package"), here=str(Path(__file__).parent), output=str(output),
-        spec=mutation.spec)], check=True)
+        **parameters)], check=True)
     return output.read_text()
 
 
@@ -230,8 +233,9 @@ def test_without_a_fault_the_check_passes(name, tmp_path, cache):
     pytest.param(name, marks=[] if number % QUICK == 0 else pytest.mark.slow)
     for number, name in enumerate(MUTATIONS)])
 def test_fault_is_caught(name, tmp_path, cache):
-    text = mutated_verilog(MUTATIONS[name], tmp_path)
-    report = cosim.verify(tied_network(), IMAGES, SPECS[MUTATIONS[name].spec], folder=tmp_path,
+    mutation = MUTATIONS[name]
+    text = mutated_verilog(mutation, tmp_path, GENERATE, spec=mutation.spec)
+    report = cosim.verify(tied_network(), IMAGES, SPECS[mutation.spec], folder=tmp_path,
                           cache=cache, text=text)
     assert not report.passed, f"{name}: {report}"
     assert report.mismatches

@@ -2943,12 +2943,6 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   wire \$7 ;
   wire [10:0] \$8 ;
   wire [10:0] \$9 ;
-  wire [2:0] \$signature__addr ;
-  wire [43:0] \$signature__data ;
-  wire [10:0] \$signature__data.lane_0 ;
-  wire [10:0] \$signature__data.lane_1 ;
-  wire [10:0] \$signature__data.lane_2 ;
-  wire [10:0] \$signature__data.lane_3 ;
   reg [1:0] _fold = 2'h0;
   wire [10:0] addend_0;
   wire [10:0] addend_1;
@@ -2975,6 +2969,7 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   (* enum_value_10 = "ZERO" *)
   input [1:0] next_region;
   wire [1:0] next_region;
+  wire [2:0] next_row;
   (* enum_base_type = "Operation" *)
   (* enum_value_000 = "IDLE" *)
   (* enum_value_001 = "SYNAPSE" *)
@@ -2995,6 +2990,12 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   wire [10:0] \potentials<1> ;
   wire [10:0] \potentials<2> ;
   wire [10:0] \potentials<3> ;
+  wire [2:0] read__addr;
+  wire [43:0] read__data;
+  wire [10:0] \read__data.lane_0 ;
+  wire [10:0] \read__data.lane_1 ;
+  wire [10:0] \read__data.lane_2 ;
+  wire [10:0] \read__data.lane_3 ;
   reg [31:0] rest;
   wire [7:0] \rest<0> ;
   wire [7:0] \rest<1> ;
@@ -3044,15 +3045,15 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   always @(posedge clk) begin
     _0_ <= stored[{ next_region[0], \$14 [1:0] }];
   end
-  assign \$signature__data  = _0_;
+  assign read__data = _0_;
   assign \$1  = operation == 2'h3;
   assign \$3  = | operation;
   assign \$4  = operation == 2'h3;
   assign \$6  = operation == 1'h1;
-  assign \$8  = closes ? \$signature__data [10:0] : total[10:0];
-  assign \$9  = closes ? \$signature__data [21:11] : total[21:11];
-  assign \$10  = closes ? \$signature__data [32:22] : total[32:22];
-  assign \$11  = closes ? \$signature__data [43:33] : total[43:33];
+  assign \$8  = closes ? read__data[10:0] : total[10:0];
+  assign \$9  = closes ? read__data[21:11] : total[21:11];
+  assign \$10  = closes ? read__data[32:22] : total[32:22];
+  assign \$11  = closes ? read__data[43:33] : total[43:33];
   assign \$12  = fold == 2'h3;
   assign \$13  = fold + 1'h1;
   assign \$14  = \$12  ? 3'h0 : \$13 ;
@@ -3198,7 +3199,8 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
     endcase
   end
   assign commit = fire;
-  assign \$signature__addr  = { next_region[0], \$14 [1:0] };
+  assign read__addr = { next_region[0], \$14 [1:0] };
+  assign next_row = { next_region[0], \$14 [1:0] };
   assign write__addr = { 1'h0, _fold };
   assign write__data = total;
   assign write__en = closes;
@@ -3210,10 +3212,10 @@ module \reference.layer_0.neurons (rst, operation, fold, next_region, weights, f
   assign \total.lane_1  = total[21:11];
   assign \total.lane_2  = total[32:22];
   assign \total.lane_3  = total[43:33];
-  assign \$signature__data.lane_0  = \$signature__data [10:0];
-  assign \$signature__data.lane_1  = \$signature__data [21:11];
-  assign \$signature__data.lane_2  = \$signature__data [32:22];
-  assign \$signature__data.lane_3  = \$signature__data [43:33];
+  assign \read__data.lane_0  = read__data[10:0];
+  assign \read__data.lane_1  = read__data[21:11];
+  assign \read__data.lane_2  = read__data[32:22];
+  assign \read__data.lane_3  = read__data[43:33];
   assign \write__data.lane_0  = total[10:0];
   assign \write__data.lane_1  = total[21:11];
   assign \write__data.lane_2  = total[32:22];
@@ -4517,13 +4519,6 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   wire \$7 ;
   wire [8:0] \$8 ;
   wire [9:0] \$9 ;
-  wire [1:0] \$signature__addr ;
-  wire [45:0] \$signature__data ;
-  wire [8:0] \$signature__data.lane_0 ;
-  wire [9:0] \$signature__data.lane_1 ;
-  wire [8:0] \$signature__data.lane_2 ;
-  wire [8:0] \$signature__data.lane_3 ;
-  wire [8:0] \$signature__data.lane_4 ;
   reg _fold = 1'h0;
   wire [8:0] addend_0;
   wire [9:0] addend_1;
@@ -4552,6 +4547,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   (* enum_value_10 = "ZERO" *)
   input [1:0] next_region;
   wire [1:0] next_region;
+  wire [1:0] next_row;
   (* enum_base_type = "Operation" *)
   (* enum_value_000 = "IDLE" *)
   (* enum_value_001 = "SYNAPSE" *)
@@ -4575,6 +4571,13 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   wire [9:0] \potentials<2> ;
   wire [9:0] \potentials<3> ;
   wire [9:0] \potentials<4> ;
+  wire [1:0] read__addr;
+  wire [45:0] read__data;
+  wire [8:0] \read__data.lane_0 ;
+  wire [9:0] \read__data.lane_1 ;
+  wire [8:0] \read__data.lane_2 ;
+  wire [8:0] \read__data.lane_3 ;
+  wire [8:0] \read__data.lane_4 ;
   reg [29:0] rest;
   wire [5:0] \rest<0> ;
   wire [5:0] \rest<1> ;
@@ -4624,7 +4627,7 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   always @(posedge clk) begin
     _0_ <= stored[{ next_region[0], \$15 [0] }];
   end
-  assign \$signature__data  = _0_;
+  assign read__data = _0_;
   always @(posedge clk)
     fire <= \$44 ;
   always @(posedge clk)
@@ -4643,11 +4646,11 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   assign \$3  = | operation;
   assign \$4  = operation == 2'h3;
   assign \$6  = operation == 1'h1;
-  assign \$8  = closes ? \$signature__data [8:0] : total[8:0];
-  assign \$9  = closes ? \$signature__data [18:9] : total[18:9];
-  assign \$10  = closes ? \$signature__data [27:19] : total[27:19];
-  assign \$11  = closes ? \$signature__data [36:28] : total[36:28];
-  assign \$12  = closes ? \$signature__data [45:37] : total[45:37];
+  assign \$8  = closes ? read__data[8:0] : total[8:0];
+  assign \$9  = closes ? read__data[18:9] : total[18:9];
+  assign \$10  = closes ? read__data[27:19] : total[27:19];
+  assign \$11  = closes ? read__data[36:28] : total[36:28];
+  assign \$12  = closes ? read__data[45:37] : total[45:37];
   assign \$14  = fold + 1'h1;
   assign \$15  = \$13  ? 2'h0 : \$14 ;
   assign \$16  = $signed(potential_0) >= $signed(1'h0);
@@ -4787,7 +4790,8 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
     end
   end
   assign commit = fire;
-  assign \$signature__addr  = { next_region[0], \$15 [0] };
+  assign read__addr = { next_region[0], \$15 [0] };
+  assign next_row = { next_region[0], \$15 [0] };
   assign write__addr = { 1'h0, _fold };
   assign write__data = total;
   assign write__en = closes;
@@ -4801,11 +4805,11 @@ module \reference.layer_1.neurons (rst, operation, fold, next_region, weights, f
   assign \total.lane_2  = total[27:19];
   assign \total.lane_3  = total[36:28];
   assign \total.lane_4  = total[45:37];
-  assign \$signature__data.lane_0  = \$signature__data [8:0];
-  assign \$signature__data.lane_1  = \$signature__data [18:9];
-  assign \$signature__data.lane_2  = \$signature__data [27:19];
-  assign \$signature__data.lane_3  = \$signature__data [36:28];
-  assign \$signature__data.lane_4  = \$signature__data [45:37];
+  assign \read__data.lane_0  = read__data[8:0];
+  assign \read__data.lane_1  = read__data[18:9];
+  assign \read__data.lane_2  = read__data[27:19];
+  assign \read__data.lane_3  = read__data[36:28];
+  assign \read__data.lane_4  = read__data[45:37];
   assign \write__data.lane_0  = total[8:0];
   assign \write__data.lane_1  = total[18:9];
   assign \write__data.lane_2  = total[27:19];

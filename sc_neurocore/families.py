@@ -43,8 +43,16 @@ FAMILIES = (*BLOCK_RAMS, "xc7")
 BANKS_SAVE = 1.25
 """Banks are made only where one bank would take so many times as many block RAMs."""
 
+LUT_RAM_ROWS = {"ecp5": 16, "gowin": 16, "xc7": 32}
+"""Rows of a memory that is made of one row of LUTs: TRELLIS_DPR16X4, RAM16SDP4, RAM32M."""
+
 SPRAM_ROWS = 1 << 14
 """Rows of 16 bits of an SPRAM of the iCE40UP5K."""
+
+
+def reads_at_once(family: str, rows: int) -> bool:
+    """Whether a memory of so few rows is made of LUTs, which need no register of what is read."""
+    return rows <= LUT_RAM_ROWS.get(family, 0)
 
 
 def loaded_shape(family: str, rows: int, width: int, word: int) -> Shape:

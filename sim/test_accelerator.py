@@ -39,6 +39,8 @@ CASES = {
                                    schedule="layer_by_layer"),
     "direct, layer by layer, in folds": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4,
                                              encoder="direct", schedule="layer_by_layer"),
+    "direct in folds, ECP5": dict(shape=(10, 7, 3), lanes=(3, 2), beats=4, encoder="direct",
+                                  family="ecp5"),
     "planes of one bit": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="direct",
                               intensity_width=1, timesteps=1),
     "events": dict(shape=(10, 7, 3), lanes=(3, 3), beats=4, encoder="events"),

@@ -147,6 +147,8 @@ MUTATIONS = {
     "potentials of the fold itself are fetched": Mutation(
         "fold_store.py", "Mux(self.fold == self._folds - 1, 0, self.fold + 1)", "self.fold",
         "LOADED"),
+    "potentials of LUT RAM read a cycle early": Mutation(
+        "neuron_array.py", 'm.d["sync" if at_once else "comb"]', 'm.d["comb"]', "COLUMNS"),
     "a fold is closed before its potentials are there": Mutation(
         "layer.py", "left.eq(fetch_cyc - 1)", "left.eq(0)", "LOADED"),
     "a part of the potentials is not stored": Mutation(

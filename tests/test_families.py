@@ -1,6 +1,6 @@
 import pytest
 
-from sc_neurocore.families import BLOCK_RAMS, Shape, weight_shape
+from sc_neurocore.families import BLOCK_RAMS, Shape, reads_at_once, weight_shape
 
 
 @pytest.mark.parametrize(("rows", "width", "shape"), [
@@ -29,3 +29,9 @@ def test_a_shape_holds_its_memory():
 @pytest.mark.parametrize("family", ["ice40", "xc7", ""])
 def test_families_without_output_registers_are_left_to_yosys(family):
     assert weight_shape(family, 3000, 40) == Shape(1, 3000, (40,))
+
+
+def test_only_memories_of_luts_are_read_at_once():
+    assert [reads_at_once("ecp5", rows) for rows in (1, 16, 17)] == [True, True, False]
+    assert not reads_at_once("ice40", 2)
+    assert not reads_at_once("", 2)

@@ -15,8 +15,9 @@ from sc_neurocore.verilog import TOP, generate
 REFERENCE = Path(__file__).parents[1] / "hdl" / "reference.safetensors"
 
 LAYOUTS = {
-    "folds in both layers": (AcceleratorSpec((4, 5), 4), 5317, 1847, 639, 6),
-    "a lane for each hidden neuron": (AcceleratorSpec((16, 2), 8), 1937, 1483, 587, 7),
+    "folds in both layers": (AcceleratorSpec((4, 5), 4, family="ecp5"), 5317, 1844, 554, 6),
+    "a lane for each hidden neuron": (AcceleratorSpec((16, 2), 8, family="ecp5"),
+                                      1937, 1474, 572, 7),
 }
 """The layout; cycles of eight images; LUTs in all, flip-flops and block RAMs on ECP5."""
 

@@ -8,6 +8,7 @@ a kind of `prices.LUTS`.
 from collections import Counter
 from dataclasses import dataclass
 
+from ..families import reads_at_once
 from ..network import IntegerNetwork
 from ..parameters import WORD_WIDTH, load_format, part_row
 from ..rounds import Adds, Closes, encoder_rounds, is_direct, phases
@@ -215,8 +216,10 @@ def neurons(site: Site) -> Cells:
     if site.spec.loaded:
         return cells + loaded_parameters(site)
     if folds > 1:
-        depth = 1 << (folds - 1).bit_length()
-        cells += memory(site.family, depth * (2 + site.is_direct), bits)
+        depth = (1 << (folds - 1).bit_length()) * (2 + site.is_direct)
+        cells += memory(site.family, depth, bits)
+        if reads_at_once(site.spec.family, depth):
+            cells += Cells(Counter(), (), index_bits(depth) - bits)
         cells += Cells(Counter({"loaded bit": bits}))
     return cells + parameters(site)
 

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, enum, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..families import reads_at_once
 from ..network import IntegerNetwork
 from ..parameters import WORD_WIDTH, load_format
 from ..rounds import Closes, is_direct, phases
@@ -105,7 +106,7 @@ class NeuronArray(wiring.Component):
                  trace: bool = False):
         self._neurons, self._widths = network.neurons(index), network.widths[index]
         lanes = spec.lanes[index]
-        self._lanes, self._trace = lanes, trace
+        self._lanes, self._trace, self._family = lanes, trace, spec.family
         self._capacity, self._parts = spec.capacity(index), spec.parts(network, index)
         layer = network.layers[index]
         self._folds = spec.folds(network, index)
@@ -279,10 +280,15 @@ class NeuronArray(wiring.Component):
             shape=totals.shape(), depth=depth * len(regions),
             init=[{f"lane_{lane}": value for lane, value in enumerate(row)}
                   for region in regions for row in region], attrs=NO_COLLISIONS)
-        read, write = stored.read_port(), stored.write_port()
+        # A register of the row is narrower than one of what is read, where a family has the choice.
+        at_once = reads_at_once(self._family, stored.depth)
+        read = stored.read_port(domain="comb" if at_once else "sync")
+        write = stored.write_port()
+        row = Signal.like(read.addr, name="next_row")
+        m.d["sync" if at_once else "comb"] += read.addr.eq(row)
         fold_bits = depth.bit_length() - 1
         next_fold = Mux(self.fold == self._folds - 1, 0, self.fold + 1)
-        m.d.comb += [read.addr.eq(Cat(next_fold[:fold_bits], self.next_region.as_value())),
+        m.d.comb += [row.eq(Cat(next_fold[:fold_bits], self.next_region.as_value())),
                      write.addr.eq(self._fold[:fold_bits]),
                      Value.cast(write.data).eq(Value.cast(totals)), write.en.eq(self._closes)]
         return read.data

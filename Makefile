@@ -15,7 +15,7 @@ DIGITS := build/demo/network.safetensors
         benchmarks-conversion benchmarks-hardware benchmark-data clean
 
 help:
-	@echo "make demo      train, convert, quantize, write Verilog, co-simulate and report, on real data"
+	@echo "make demo      train, convert, quantize, write Verilog, co-simulate, build a bitstream, report"
 	@echo "make bitstream BOARD=icebreaker   the demo's network for a board; sc-neurocore boards lists them"
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"

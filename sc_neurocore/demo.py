@@ -1,4 +1,4 @@
-"""The whole toolchain on one small problem: from training to a verified circuit and its report."""
+"""The whole toolchain on one small problem: from training to a verified circuit and a bitstream."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import datasets, golden, plots, simulator, verilog
+from .boards import Board, find_board
 from .cosim import VerifyReport, verify
 from .extras import require
 from .files import replacing, write_text
@@ -17,6 +18,7 @@ from .quantization import quantize
 from .storage import save_network, save_snn
 
 if TYPE_CHECKING:
+    from .bitstream import Build
     from .conversion import ConvertedSNN
 
 TIMESTEPS = (4, 8, 16, 32, 64)
@@ -54,7 +56,8 @@ class DemoReport:
     """What the demo measured; ``str()`` makes a table of it.
 
     ``verification`` compares the images that were co-simulated, ``waveform`` the one of which all
-    signals were recorded. ``files`` are names in the output folder.
+    signals were recorded. ``bitstream``: what was built for a board, if one was asked for.
+    ``files`` are names in the output folder.
     """
 
     dataset: str
@@ -66,6 +69,7 @@ class DemoReport:
     rows: tuple[AccuracyRow, ...]
     verification: VerifyReport
     waveform: VerifyReport
+    bitstream: "Build | None"
     files: tuple[str, ...]
 
     @property
@@ -96,6 +100,7 @@ class DemoReport:
             "cosimulated_images": self.verification.images,
             "cycles_per_image": self.verification.cycles_per_image,
             "verification": self.verification.as_dict(), "waveform": self.waveform.as_dict(),
+            "bitstream": self.bitstream and self.bitstream.as_dict(),
             "files": list(self.files)}
 
     def __str__(self) -> str:
@@ -114,13 +119,15 @@ class DemoReport:
                   f"{self.compared} values compared, {self.mismatched} mismatches, "
                   f"{verified.cycles_per_image:.1f} cycles per image"]
         lines += [str(report) for report in (verified, self.waveform) if not report.passed]
+        if self.bitstream is not None:
+            lines += ["", f"bitstream: {self.bitstream}"]
         return "\n".join(lines)
 
 
 def run(output: Path, progress: Callable[[str, int, int], None] | None = None, *,
         images: int = 20, timesteps: Sequence[int] = TIMESTEPS, seeds: int = 5,
-        seed: int = 0) -> DemoReport:
-    """Train on digits, convert, quantize, generate Verilog, co-simulate, measure and plot.
+        seed: int = 0, board: str | None = "icebreaker") -> DemoReport:
+    """Train on digits, convert, quantize, co-simulate, measure, plot, and build a bitstream.
 
     Parameters
     ----------
@@ -136,6 +143,8 @@ def run(output: Path, progress: Callable[[str, int, int], None] | None = None, *
         Seeds of the spiking input that accuracies are means over.
     seed : int
         Of the split into training and test images, and of the training.
+    board : str, optional
+        Board that the bitstream is for; None for no bitstream.
 
     Returns
     -------
@@ -144,14 +153,17 @@ def run(output: Path, progress: Callable[[str, int, int], None] | None = None, *
 
     Raises
     ------
+    BuildError
+        If the network does not fit the board.
     MissingExtraError, ToolError
-        If something is not installed, or Verilator fails. A mismatch is not an error, but in the
+        If something is not installed, or a tool fails. A mismatch is not an error, but in the
         report.
     """
-    steps = _Steps(progress, 5 + len(timesteps))
+    steps = _Steps(progress, 5 + len(timesteps) + (board is not None))
     output.mkdir(parents=True, exist_ok=True)
-    for module in ("matplotlib", "torch", "amaranth", "cocotb"):
+    for module in ("matplotlib", "torch", "amaranth", "cocotb", "amaranth_boards"):
         require(module, "demo")  # before the first minute is spent
+    found = None if board is None else find_board(board)
     data = datasets.digits(seed=seed)
 
     steps.begin("training")
@@ -171,11 +183,12 @@ def run(output: Path, progress: Callable[[str, int, int], None] | None = None, *
 
     steps.begin("plots")
     plotted = _plot(output, network, intensities[0].tolist(), rows, ann_accuracy)
+    built = None if found is None else _build(found, network, intensities[:images], output, steps)
     report = DemoReport(
         data.name, network.shape, len(data.train_images), len(data.test_images), WEIGHT_WIDTH,
-        ann_accuracy, tuple(rows), verification, waveform,
+        ann_accuracy, tuple(rows), verification, waveform, built,
         ("snn.safetensors", "network.safetensors", "accelerator.v", "waves.vcd", *plotted,
-         "report.json"))
+         *([] if built is None else [str(built.bitstream.relative_to(output))]), "report.json"))
     write_text(output / "report.json", json.dumps(report.as_dict(), indent=1) + "\n")
     steps.begin("done")
     return report
@@ -227,6 +240,16 @@ def _cosimulate(network: IntegerNetwork, intensities: IntegerArray, output: Path
         waveform = verify(network, intensities[:1], folder=folder / "waves", waves=part,
                           cache=folder / "compiled")
     return verification, waveform
+
+
+def _build(board: Board, network: IntegerNetwork, intensities: IntegerArray, output: Path,
+           steps: _Steps) -> "Build":
+    from . import bitstream, planning
+
+    steps.begin(f"bitstream for {board.title}")
+    planned = planning.plan(network, board.room, clock_hz=board.clock_hz, beats=1,
+                            inputs=intensities)
+    return bitstream.build(network, board, planned.spec, output / board.name, inputs=intensities)
 
 
 def _plot(output: Path, network: IntegerNetwork, intensities: list[int],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sc_neurocore import demo, verilog
+from sc_neurocore import bitstream, demo, verilog
 from sc_neurocore.storage import load_network
 
 
@@ -19,7 +19,8 @@ def ran(tmp_path_factory):
     (output / "cosimulation").mkdir()
     (output / "cosimulation" / "compiled").symlink_to(cache)
     steps = []
-    report = demo.run(output, lambda *step: steps.append(step), images=2, timesteps=(16, 64))
+    report = demo.run(output, lambda *step: steps.append(step), images=2, timesteps=(16, 64),
+                      board=None)
     return report, output, steps
 
 
@@ -62,3 +63,15 @@ def test_progress_counts_up_to_all_steps(ran):
     _, _, steps = ran
     total = steps[0][2]
     assert [step[1:] for step in steps] == [(done, total) for done in range(total + 1)]
+
+
+@pytest.mark.slow
+def test_it_ends_with_a_bitstream(tmp_path):
+    report = demo.run(tmp_path, images=2, timesteps=(16,), seeds=1)
+    built = report.bitstream
+    assert built.board.name == "icebreaker"
+    assert built.shape == report.shape
+    assert built.fmax_mhz > 24
+    assert bitstream.read_layout(tmp_path / "icebreaker") == built.spec
+    assert "icebreaker/board.bin" in report.files
+    assert f"{built.activity.cycles_mean:.1f}" in str(report)

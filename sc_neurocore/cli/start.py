@@ -13,15 +13,18 @@ from .options import FOLDER
               help="Folder for all files.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the training.")
-def demo(output: Path, seed: int) -> Outcome:
-    """Do all of it, from training to a verified circuit.
+@click.option("--board", default="icebreaker", show_default=True, metavar="NAME",
+              help="Board that the bitstream is for, one of those that `boards` lists.")
+def demo(output: Path, seed: int, board: str) -> Outcome:
+    """Do all of it, from training to a verified circuit and a bitstream.
 
     Takes some minutes, on the handwritten digits of scikit-learn.
     """
     from .. import demo as pipeline
 
     with progress_bar("training") as show:
-        report = pipeline.run(output, lambda step, done, total: show(done, total, step), seed=seed)
+        report = pipeline.run(output, lambda step, done, total: show(done, total, step), seed=seed,
+                              board=board)
     files = "\n".join(f"  {output / name}" for name in report.files)
     return Outcome(report.as_dict(), f"{report}\n\n{files}", report.passed)
 

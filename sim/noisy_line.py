@@ -39,6 +39,7 @@ class NoisyLine:
         for descriptor in (self._terminal, self._board):
             tty.setraw(descriptor)
         self._stop, self._wake = os.pipe()
+        self._moving = threading.Lock()
         self.damaged = 0
         self.silent = False
         self.passed = 0
@@ -49,7 +50,8 @@ class NoisyLine:
         """Go on with another board: it is as if this one had been restarted."""
         board = os.open(board_port, os.O_RDWR | os.O_NOCTTY)
         tty.setraw(board)
-        os.dup2(board, self._board)
+        with self._moving:
+            os.dup2(board, self._board)
         os.close(board)
 
     def _run(self) -> None:
@@ -59,10 +61,17 @@ class NoisyLine:
                 return
             for source, sink in ((self._host, self._board), (self._board, self._host)):
                 if source in ready:
-                    data = self._damage(os.read(source, 1024))
-                    self.passed += len(data)
-                    if not self.silent:
-                        os.write(sink, data)
+                    self._pass(source, sink)
+
+    def _pass(self, source: int, sink: int) -> None:
+        with self._moving:
+            # What was ready was perhaps the board before this one.
+            data = b""
+            if select.select([source], [], [], 0)[0]:
+                data = self._damage(os.read(source, 1024))
+        self.passed += len(data)
+        if not self.silent:
+            os.write(sink, data)
 
     def _damage(self, data: bytes) -> bytes:
         noise, result = self._noise, bytearray()

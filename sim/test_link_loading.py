@@ -11,6 +11,8 @@ from noisy_line import Noise, NoisyLine
 from sc_neurocore import golden, host, verilog
 from sc_neurocore.cosim import virtual_board
 from sc_neurocore.host import WrongBoardError
+from sc_neurocore.host.line import Line
+from sc_neurocore.host.session import Session
 from sc_neurocore.identity import parameters_crc32
 from sc_neurocore.parameters import Capacity, capacities
 from sc_neurocore.protocol import Command, Frame
@@ -30,7 +32,7 @@ def board():
 
 def opened_empty(port):
     """A board that has no parameters yet."""
-    return host.Board(host._Line(port, host.BAUD, 0.2), NETWORK, None, 30)
+    return host.Board(Session(Line(port, host.BAUD, 0.2), {}, 30), NETWORK)
 
 
 def words(seed):
@@ -82,7 +84,7 @@ def test_half_loaded_parameters_are_none(board):
     with opened_empty(board.port) as opened:
         opened.load(words(1), parameters_crc32(NETWORK))
         number = opened.status["next"]
-        opened._line.send(Frame(Command.LOAD, number, bytes(8) + b"\x12\x34"))
+        opened._session.line.send(Frame(Command.LOAD, number, bytes(8) + b"\x12\x34"))
     with pytest.raises(WrongBoardError, match="has other parameters: the CRC is 00000000"):
         host.open(board.port, NETWORK)
 

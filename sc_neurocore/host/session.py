@@ -1,0 +1,104 @@
+"""Commands to a board, and their answers."""
+
+import random
+from collections import Counter
+from time import monotonic
+
+from ..protocol import NUMBERS, STATUS, VERSION, Answer, Command, Frame, unpack_fields
+from .line import Line, LinkError, describe, summary
+
+
+class WrongBoardError(ValueError):
+    """The board is of another network, or of another version of the link."""
+
+
+class Session:
+    """A board that answers commands, however often a bad line makes them be repeated.
+
+    Parameters
+    ----------
+    line : Line
+    hashes : dict of str to int or None
+        What its shape, parameters and layout should hash to, by the names that they have in
+        `status`; None for what does not matter.
+    retries : int
+        Times that anything is tried again before it is given up.
+
+    Attributes
+    ----------
+    status : dict of int
+        What the board said of itself when it was last asked: `protocol.STATUS`.
+    faults : Counter of str
+        What was noticed on the line, and mended, by description.
+
+    Raises
+    ------
+    LinkError
+        If nothing answers, or images of a session before this one never end.
+    WrongBoardError
+        If it has another version of the link.
+    """
+
+    def __init__(self, line: Line, hashes: dict[str, int | None], retries: int):
+        self.line, self.retries = line, retries
+        self.faults: Counter[str] = Counter()
+        self._hashes = hashes
+        self._tag = random.randrange(NUMBERS)   # another one than that of a session before
+        self.ask_status()
+        self._settle()
+
+    def check(self, *hashes: str) -> None:
+        """Raise WrongBoardError unless the board is that of the network, by all hashes or some."""
+        names = {"shape": "is of another network (layers, timesteps, encoder, schedule, seed)",
+                 "layout": "has another layout", "parameters": "has other parameters"}
+        for name in hashes or self._hashes:
+            want = self._hashes[name]
+            if want is not None and self.status[name] != want:
+                raise WrongBoardError(f"The board at {self.line.name} {names[name]}: the CRC is "
+                                      f"{self.status[name]:08x}, not {want:08x}")
+
+    def ask_status(self) -> None:
+        """Bring `status` up to date."""
+        content = self.ask(Command.STATUS, Answer.STATUS).content
+        if content[:1] != bytes([VERSION]):
+            raise WrongBoardError(f"The board at {self.line.name} has version "
+                                  f"{content[0] if content else None} of the link, not {VERSION}")
+        self.status = unpack_fields(STATUS, content)
+
+    def ask(self, command: Command, want: Answer, content: bytes = b"") -> Frame:
+        """Send a command until it is answered. Other answers that come meanwhile are passed over.
+
+        What the board executes once has its next number, others have one of their own.
+        """
+        if command is Command.LOAD:
+            number = self.status["next"]
+        else:
+            number = self._tag = (self._tag + 1) % NUMBERS
+        faults: Counter[str] = Counter()
+        for _ in range(self.retries + 1):
+            self.line.send(Frame(command, number, content))
+            deadline = self.line.deadline(len(content))
+            try:
+                while True:
+                    frame = self.line.receive(deadline)
+                    if frame is None or frame.kind == Answer.ERROR:
+                        faults[describe(frame)] += 1
+                        break
+                    if (frame.kind, frame.number) == (want, number):
+                        self.faults += faults
+                        if command is Command.LOAD:
+                            self.status["next"] = (number + 1) % NUMBERS
+                        return frame
+            except TimeoutError:
+                faults["no answer came in time"] += 1
+        raise LinkError(f"{self.line.name}: no answer to {command.name} number {number} in "
+                        f"{self.retries + 1} attempts: {summary(faults)}")
+
+    def _settle(self) -> None:
+        """Wait until images of a session before this one are done."""
+        deadline = monotonic() + self.line.timeout * self.retries
+        while self.status["done"] != self.status["next"]:
+            if monotonic() > deadline:
+                raise LinkError(f"The board at {self.line.name} does not finish the images that "
+                                "it got earlier; reset it")
+            self.ask_status()

@@ -129,7 +129,8 @@ def _keep(files: Sequence[Path], folder: Path) -> None:
 
 
 def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], folder: Path, *,
-        python_path: Sequence[Path] = (), waves: Path | None = None, seed: int = 1) -> int:
+        python_path: Sequence[Path] = (), waves: Path | None = None, seed: int = 1,
+        plusargs: Sequence[str] = ()) -> int:
     """Run the cocotb tests of a Python module on a compiled design.
 
     Parameters
@@ -149,6 +150,8 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
         VCD file to be written, if the design was compiled for it.
     seed : int
         Of the tests' random numbers.
+    plusargs : sequence of str
+        For ``$value$plusargs`` of the design, such as ``+mutant=3``.
 
     Returns
     -------
@@ -178,7 +181,7 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
                 test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                 build_dir=compiled, test_dir=folder, results_xml=str(results), seed=seed,
                 extra_env={JOB_VARIABLE: str(job_file)}, waves=waves is not None,
-                test_args=trace_arguments, log_file=log)
+                test_args=trace_arguments, plusargs=list(plusargs), log_file=log)
             tests, failures = get_results(results)
         except (Exception, SystemExit) as error:
             raise SimulationError(f"The simulation of {top} broke off ({error}); its log is {log}:"

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,8 +100,8 @@ class VerifyReport:
 
 def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: AcceleratorSpec | None = None,
            *, folder: Path | None = None, cache: Path | None = None, waves: Path | None = None,
-           text: str | None = None, lint: bool = True, trace: bool = True, stall_seed: int = 1
-           ) -> VerifyReport:
+           text: str | None = None, lint: bool = True, trace: bool = True, stall_seed: int = 1,
+           plusargs: Sequence[str] = ()) -> VerifyReport:
     """Simulate a network's Verilog and compare it with the golden model.
 
     The images follow each other without reset, first with streams that never wait, where the cycle
@@ -131,6 +131,8 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
         compared.
     stall_seed : int
         Seed of the stalls.
+    plusargs : sequence of str
+        As for `simulation.run`.
 
     Raises
     ------
@@ -160,7 +162,8 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
                     _Run("stalled", STALL, _interruption(cycles))):
             observation = _simulate(network, images, spec, compiled, working / run.name, run,
                                     limit=_patience(cycles, run.stall), trace=trace,
-                                    waves=None if run.stall else waves, seed=stall_seed)
+                                    waves=None if run.stall else waves, seed=stall_seed,
+                                    plusargs=plusargs)
             runs.append(compare(network, spec, expected, observation, name=run.name,
                                 with_cycles=not run.stall))
     return VerifyReport(network.shape, len(images), tuple(runs), cycles)
@@ -204,7 +207,7 @@ def _patience(cycles: Cycles, stall: float) -> int:
 
 def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: AcceleratorSpec,
               compiled: Path, folder: Path, run: _Run, limit: int, waves: Path | None, seed: int,
-              trace: bool) -> Observation:
+              trace: bool, plusargs: Sequence[str]) -> Observation:
     from ..gateware.layouts import result
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -225,5 +228,6 @@ def _simulate(network: IntegerNetwork, images: npt.NDArray[np.int64], spec: Acce
                             for index in range(len(network.layers))],
         "results": len(images) * network.n_output,
         "result_fields": [(entry.offset, entry.width, key == "current") for key, entry in payload],
-        "observation": str(observation)}, folder, waves=waves, seed=seed)
+        "observation": str(observation)}, folder, waves=waves, seed=seed,
+        plusargs=plusargs)
     return Observation.load(observation)

@@ -1,0 +1,125 @@
+"""How many mutants of the gateware its checks kill.
+
+    python -m campaigns.mutation [--per-part N] [--jobs N] [--seed N] [--subject NAME]...
+                                 [--output FOLDER]
+
+Yosys makes the mutants, so many of each kind of module, and each is simulated by the check of its
+design. Those that no check kills are told in full. Writes ``mutation.json`` and ``mutation.md``.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+
+from . import mutants
+from .subjects import Subject, subjects
+
+OUTPUT = Path("build/mutation")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant; ``killed_by`` is empty if it survived."""
+
+    subject: str
+    part: str
+    mutant: mutants.Mutant
+    killed_by: str
+
+
+def counts(subject: Subject, per_part: int) -> dict[str, int]:
+    """How many mutants each module of a design gets: the first and the last of each kind."""
+    kinds: dict[str, list[str]] = {}
+    for module in mutants.modules(subject.text):
+        kinds.setdefault(mutants.kind(module), []).append(module)
+    unknown = set(subject.parts) - set(kinds)
+    if unknown:
+        raise ValueError(f"{subject.name}: no part is called {', '.join(sorted(unknown))}; there "
+                         f"are {', '.join(sorted(kinds))}")
+    return {module: per_part for kind in subject.parts or kinds
+            for module in (kinds[kind][0], kinds[kind][-1])}
+
+
+def attack(name: str, per_part: int, seed: int, output: Path) -> list[tuple[mutants.Mutant, str]]:
+    """Make a design's mutants, and check that with none of them chosen it passes."""
+    subject = _named(name)
+    text, made = mutants.make(subject.text, subject.top, counts(subject, per_part),
+                              output / "work" / name, seed=seed)
+    if fault := subject.check(text, [f"+{mutants.SELECT}=0"], output / "run" / f"{name}-0"):
+        raise AssertionError(f"{name} fails without a mutant: {fault}")
+    return [(mutant, text) for mutant in made]
+
+
+def judge(name: str, mutant: mutants.Mutant, text: str, output: Path) -> Outcome:
+    """Simulate a mutant."""
+    subject = _named(name)
+    folder = output / "run" / f"{name}-{mutant.number}"
+    killed_by = subject.check(text, [f"+{mutants.SELECT}={mutant.number}"], folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return Outcome(name, mutants.kind(mutant.module), mutant, killed_by)
+
+
+_made: dict[str, Subject] = {}
+
+
+def _named(name: str) -> Subject:
+    if not _made:
+        _made.update({subject.name: subject for subject in subjects()})
+    return _made[name]
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """A row for each design and part: mutants, killed, by what, and survivors."""
+    rows: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        rows.setdefault((outcome.subject, outcome.part), []).append(outcome)
+    lines = ["| design | part | mutants | killed | by what is different first | survivors |",
+             "|---|---|---|---|---|---|"]
+    for (subject, part), those in rows.items():
+        by = Counter(outcome.killed_by for outcome in those if outcome.killed_by)
+        lines.append(f"| {subject} | {part} | {len(those)} | {by.total()} | "
+                     + ", ".join(f"{what} {count}" for what, count in by.most_common())
+                     + f" | {len(those) - by.total() or ''} |")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--per-part", default=6, show_default=True, help="Mutants of each part of a design.")
+@click.option("--jobs", default=2, show_default=True, help="Simulations at a time.")
+@click.option("--seed", default=1, show_default=True, help="Of the choice of mutants.")
+@click.option("--subject", "names", multiple=True, help="Design to attack.  [default: all]")
+@click.option("--output", default=OUTPUT, show_default=True, type=click.Path(path_type=Path))
+def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Path) -> None:
+    """Make mutants of the gateware, and see which ones its checks kill."""
+    wanted = names or tuple(subject.name for subject in subjects())
+    outcomes = []
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        attacked = {name: pool.submit(attack, name, per_part, seed, output) for name in wanted}
+        judged = [pool.submit(judge, name, mutant, text, output)
+                  for name, future in attacked.items() for mutant, text in future.result()]
+        for index, future in enumerate(judged):
+            outcome = future.result()
+            outcomes.append(outcome)
+            said = outcome.killed_by or "SURVIVED"
+            click.echo(f"{index + 1}/{len(judged)} {outcome.subject}, {outcome.mutant.module}: "
+                       f"{outcome.mutant.what}: {said}")
+    killed = sum(bool(outcome.killed_by) for outcome in outcomes)
+    summary = f"{killed} of {len(outcomes)} mutants killed ({killed / len(outcomes):.1%})"
+    survivors = [f"- {outcome.subject}, `{outcome.mutant.module}`: {outcome.mutant.what}"
+                 for outcome in outcomes if not outcome.killed_by]
+    text = "\n".join([table(outcomes), "", summary, "", *survivors])
+    (output / "mutation.md").write_text(text + "\n")
+    (output / "mutation.json").write_text(json.dumps(
+        [asdict(outcome) for outcome in outcomes], indent=1) + "\n")
+    click.echo("\n" + text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Designs that are attacked, and the checks that are to notice it."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+ROOT = Path(__file__).parents[1]
+SIM = ROOT / "sim"
+CACHE = ROOT / "build" / "simulations"
+sys.path.insert(0, str(SIM))    # the benches, and what they share
+
+import test_link  # noqa: E402
+from common import random_network  # noqa: E402
+
+from sc_neurocore import cosim, golden, verilog  # noqa: E402
+from sc_neurocore.cosim import simulation  # noqa: E402
+from sc_neurocore.cosim.simulation import SimulationError  # noqa: E402
+from sc_neurocore.gateware import frame_buffer, framing, uart  # noqa: E402
+from sc_neurocore.gateware.link import Link  # noqa: E402
+from sc_neurocore.network import IntegerNetwork  # noqa: E402
+from sc_neurocore.spec import AcceleratorSpec  # noqa: E402
+
+
+def lively_network(shape: tuple[int, ...], **changes: Any) -> tuple[IntegerNetwork, npt.NDArray]:
+    """A random network and images that make each of its neurons fire, and not always.
+
+    A neuron that never fires hides what happens on its way to the next layer.
+    """
+    for seed in range(1000):
+        network = replace(random_network(shape, timesteps=6, seed=seed), **changes)
+        images = _images(network, seed)
+        spikes = golden.trace(network, images).trace.spikes
+        rates = [of_layer.mean(axis=(0, 1)) for of_layer in spikes]
+        if all(rate.min() > 0 and rate.max() < 1 for rate in rates):
+            return network, images
+    raise AssertionError("no seed makes all neurons fire")
+
+
+def _images(network: IntegerNetwork, seed: int) -> npt.NDArray:
+    random = np.random.default_rng(seed)
+    if network.encoder == "events":
+        spikes = random.random((12, network.timesteps, network.n_input)) < 0.3
+        spikes[3] = False
+        return spikes
+    images = random.integers(0, 256, (12, network.n_input))
+    images[3:6, :-2] = 0        # whole words are silent, more of them than a queue has places
+    return images
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """An accelerator; `cosim.verify` is its check."""
+
+    name: str
+    network: IntegerNetwork
+    images: npt.NDArray
+    spec: AcceleratorSpec
+    parts: tuple[str, ...] = ()
+    """Kinds of modules that are attacked here; all if there are none."""
+    top: str = verilog.TOP
+
+    @cached_property
+    def text(self) -> str:
+        """Its Verilog."""
+        return verilog.generate(self.network, self.spec, trace=True)
+
+    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
+        """What differs from the golden model first; empty if nothing does."""
+        try:
+            report = cosim.verify(self.network, self.images, self.spec, text=text, lint=False,
+                                  folder=folder, cache=CACHE, plusargs=plusargs)
+        except SimulationError:
+            return "the simulation breaks off"
+        return report.mismatches[0].quantity if report.mismatches else ""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component with a bench of its own."""
+
+    name: str
+    make: Callable[[], Any]
+    bench: str
+    parameters: dict[str, Any]
+    parts: tuple[str, ...] = ()
+
+    @property
+    def top(self) -> str:
+        """Name of its top module."""
+        return self.bench.removeprefix("bench_")
+
+    @cached_property
+    def text(self) -> str:
+        """Its Verilog."""
+        return verilog.component_text(self.make(), self.top)
+
+    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
+        """Whether its bench finds anything; empty if it does not."""
+        compiled = simulation.compile_verilog(text, self.top, CACHE, lint=False)
+        try:
+            simulation.run(compiled, self.top, self.bench, self.parameters, folder,
+                           python_path=[SIM], plusargs=plusargs)
+        except SimulationError:
+            return "bench"
+        return ""
+
+
+Subject = Accelerator | Component
+
+
+def subjects() -> list[Subject]:
+    """All of them, the accelerator with all its parts first."""
+    network, images = lively_network((10, 7, 4))
+    folds = AcceleratorSpec((3, 1), 4, 8)
+    direct = lively_network((10, 7, 4), encoder="direct")
+    even = lively_network((10, 7, 4), encoder="low_discrepancy")
+    events = lively_network((10, 7, 4), encoder="events")
+    layerwise = lively_network((10, 7, 4), schedule="layer_by_layer")
+    link = {"format": asdict(test_link.FORMAT), "constants": list(test_link.CONTENT)}
+    return [
+        Accelerator("folds", network, images, folds),
+        Accelerator("one word", network, images, AcceleratorSpec((3, 1), 4, 16),
+                    ("replay", "serializer")),
+        Accelerator("ECP5", network, images, replace(folds, lanes=(7, 1), family="ecp5"),
+                    ("weight_memory", "neurons")),
+        Accelerator("loaded", network, images,
+                    replace(folds.with_loading(network), store_parts=2),
+                    ("layer", "neurons", "weight_memory", "store", "parameter_rows", "limits",
+                     "readout")),
+        Accelerator("two rows", network, images, replace(folds, ports=(2, 2)),
+                    ("layer", "weight_memory", "serializer")),
+        Accelerator("direct", *direct, folds, ("encoder", "layer", "neurons")),
+        Accelerator("low discrepancy", *even, folds, ("encoder",)),
+        Accelerator("events", *events, folds, ("encoder",)),
+        Accelerator("layer by layer", *layerwise, folds, ("layer",)),
+        Component("UART receiver", lambda: uart.UartReceiver(8), "bench_uart",
+                  {"part": "receiver", "divisor": 8}),
+        Component("UART transmitter", lambda: uart.UartTransmitter(8), "bench_uart",
+                  {"part": "transmitter", "divisor": 8}),
+        Component("frames in", framing.FrameReceiver, "bench_framing", {"part": "receiver"}),
+        Component("frames out", framing.FrameTransmitter, "bench_framing",
+                  {"part": "transmitter"}),
+        Component("frame buffer", lambda: frame_buffer.FrameBuffer(64), "bench_frame_buffer",
+                  {"depth": 64}),
+        Component("link", lambda: Link(test_link.FORMAT, test_link.CONTENT, 0xDEADBEEF),
+                  "bench_link", link | {"parameters": 0xDEADBEEF, "address_width": 0,
+                                        "count": 120}),
+        Component("link that loads", test_link.LoadedMemory, "bench_link",
+                  link | {"address_width": test_link.ADDRESS_WIDTH, "count": 120},
+                  ("link", "images", "words")),
+    ]

@@ -5,9 +5,11 @@ Gateware, documentation (``docs/axi.md``) and the C header are made of what stan
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from . import __version__
 from .identity import layout_hash, parameters_crc32, shape_hash, version_number
-from .network import IntegerNetwork
+from .network import IntegerArray, IntegerNetwork
 from .protocol import LinkFormat
 from .spec import AcceleratorSpec
 
@@ -25,6 +27,10 @@ COUNT_BITS = 15
 """Then the count, and in the highest bit whether the image's packet was broken."""
 RESULT_BITS = 64
 """All of them."""
+BROKEN = 1 << COUNT_BITS
+"""That bit, in the number with the count."""
+RESULT = np.dtype([("current", "<i4"), ("class", "<u2"), ("count", "<u2")])
+"""A beat of results in memory, for `numpy.frombuffer`; ``count`` has `BROKEN` in it."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,15 @@ def image_data_bits(network: IntegerNetwork, spec: AcceleratorSpec) -> int:
     return 8 << (-(-bits // 8) - 1).bit_length()
 
 
+def image_packet(network: IntegerNetwork, spec: AcceleratorSpec, inputs: IntegerArray) -> bytes:
+    """Bytes of a packet: of (n_input,) intensities, or (timesteps, n_input) spikes."""
+    form = LinkFormat.of(network, spec.beats)
+    packed = np.frombuffer(form.image(inputs), np.uint8).reshape(form.transfers, -1)
+    beats = np.zeros((form.transfers, image_data_bits(network, spec) // 8), np.uint8)
+    beats[:, :packed.shape[1]] = packed
+    return beats.tobytes()
+
+
 def last_beat_bytes(network: IntegerNetwork, spec: AcceleratorSpec) -> int:
     """Bytes that an image packet's last beat has at least: those with an input in them."""
     inputs = network.n_input - (spec.transfers(network) - 1) * spec.beats
@@ -186,5 +201,5 @@ def c_header(network: IntegerNetwork, spec: AcceleratorSpec) -> str:
               "/* A beat of a result packet: one output neuron. The class is right in the last. */",
               "struct scnc_result {", "    int32_t current;", "    uint16_t class_index;",
               "    uint16_t count;", "};", f"#define SCNC_COUNT_MASK 0x{(1 << COUNT_BITS) - 1:X}u",
-              f"#define SCNC_COUNT_BROKEN 0x{1 << COUNT_BITS:X}u", "", "#endif"]
+              f"#define SCNC_COUNT_BROKEN 0x{BROKEN:X}u", "", "#endif"]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ MAGIC = 0x434E4353
 MAP_VERSION = 1
 """Of the register map."""
 ADDRESS_BITS = 12
-"""Of byte addresses of the registers: the 4 KiB that an interconnect gives a peripheral at least."""
+"""Of byte addresses of the registers: 4 KiB, the least that an interconnect gives a peripheral."""
 CURRENT_BITS = 32
 """Lowest bits of a beat of results: the current."""
 CLASS_BITS = 16

@@ -35,6 +35,8 @@ STATUS = {name: 1 << bit for name, (bit, _) in BY_NAME["STATUS"].bits.items()}
 CONTROL = {name: 1 << bit for name, (bit, _) in BY_NAME["CONTROL"].bits.items()}
 BEHIND = sum(COUNTERS.values()) + 10
 """Cycles until a counter shows what has happened."""
+LIMIT = {"timeout_time": 2, "timeout_unit": "ms"}
+"""Several times as long as the longest of these tests takes."""
 STALLS = {"none": 0.0, "random": 0.4, "ready last": None}
 """Probability of a stall on every channel; or no ready before its valid."""
 
@@ -181,7 +183,7 @@ class Bench:
 
     async def received(self) -> np.ndarray:
         """Beats of the next result packet."""
-        for _ in range(200_000):
+        for _ in range(20_000):
             if not self.sink.empty():
                 return np.frombuffer(bytes(self.sink.recv_nowait().tdata), RESULT)
             await RisingEdge(self.design.aclk)
@@ -220,7 +222,7 @@ def whole(packets: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [packet for packet in packets if not packet["broken"]]
 
 
-@cocotb.test()
+@cocotb.test(**LIMIT)
 @cocotb.parametrize(stall=list(STALLS))
 async def packets_of_any_length_give_a_result_each(design: Any, stall: str) -> None:
     bench = await Bench(design, stall).start()
@@ -252,7 +254,7 @@ async def ask_again_and_again(bench: Bench) -> None:
         before = after
 
 
-@cocotb.test()
+@cocotb.test(**LIMIT)
 async def counters_are_those_of_the_golden_model(design: Any) -> None:
     bench = await Bench(design).start()
     names = ("cycles", "input_events", "hidden_events", "images")
@@ -268,7 +270,7 @@ async def counters_are_those_of_the_golden_model(design: Any) -> None:
     assert (await bench.counts())["images"] == 1
 
 
-@cocotb.test()
+@cocotb.test(**LIMIT)
 @cocotb.parametrize(stall=list(STALLS))
 async def registers(design: Any, stall: str) -> None:
     bench = await Bench(design, stall).start()
@@ -336,7 +338,7 @@ async def several_at_once(bench: Bench) -> None:
         assert ((await task).resp == AxiResp.SLVERR) == is_wrong
 
 
-@cocotb.test()
+@cocotb.test(**LIMIT)
 @cocotb.parametrize(first=["address", "data"])
 async def a_write_s_parts_come_in_any_order(design: Any, first: str) -> None:
     bench = await Bench(design).start()
@@ -352,12 +354,12 @@ async def a_write_s_parts_come_in_any_order(design: Any, first: str) -> None:
     bench.watch.check_ends()
 
 
-@cocotb.test()
+@cocotb.test(**LIMIT)
 async def counters_go_beyond_their_low_word(design: Any) -> None:
     """And the high word is that of the moment when the low word was read."""
     bench = await Bench(design).start()
     packet = whole(job()["packets"])[0]
-    start = {name: 2**32 - 1 for name in COUNTERS}
+    start = dict.fromkeys(COUNTERS, 2 ** 32 - 1)
     for high in (0, 2**31, 2**32 - 1):
         start |= {name: high << 32 | 2**32 - 1 for name, size in COUNTERS.items() if size == 8}
         await preset(design, start)
@@ -380,7 +382,7 @@ async def preset(design: Any, values: dict[str, int]) -> None:
     ring.ring.value = int.from_bytes(content[place:] + content[:place], "little")
 
 
-@cocotb.test()
+@cocotb.test(**LIMIT)
 async def a_restart_gives_up_what_is_under_way(design: Any) -> None:
     """Wherever it comes, packets that have begun are ended, and those after them are right."""
     bench = await Bench(design).start()
@@ -389,14 +391,19 @@ async def a_restart_gives_up_what_is_under_way(design: Any) -> None:
     for attempt in range(job()["restarts"]):
         for packet in packets:
             bench.source.send_nowait(AxiStreamFrame(bytes.fromhex(packet["bytes"])))
+        bench.sink.pause = attempt % 3 == 0
         await bench.cycles(random.randrange(job()["busy_cycles"]))
-        bench.source.pause, bench.sink.pause = attempt % 2 == 0, attempt % 3 == 0
+        if bench.sink.pause:
+            while not int(design.m_axis_tvalid.value):
+                await bench.cycles(1)
+        bench.source.pause = attempt % 2 == 0
         await bench.cycles(random.randrange(1, 30))
         await bench.write("CONTROL", CONTROL["RESET"])
         await bench.cycles(random.randrange(1, 20))
         bench.source.pause = bench.sink.pause = False
         await bench.source.wait()
-        await bench.cycles(job()["busy_cycles"])
+        while await bench.read("STATUS") & STATUS["BUSY"]:
+            pass
         due = list(packets)
         while not bench.sink.empty():
             beats = await bench.received()
@@ -408,7 +415,7 @@ async def a_restart_gives_up_what_is_under_way(design: Any) -> None:
                 while not is_of(beats, due.pop(0)):
                     assert due, "a result of no image"
         await bench.check(packets[:1])
-    assert cut or neurons == 1, "no packet was cut"
+    assert cut >= job()["restarts"] // 3
     assert not await bench.read("STATUS")
     bench.watch.check_ends()
 
@@ -418,7 +425,7 @@ def is_of(beats: np.ndarray, packet: dict[str, Any]) -> bool:
             and beats["count"].tolist() == packet["counts"])
 
 
-@cocotb.test()
+@cocotb.test(**LIMIT)
 async def after_a_reset_everything_begins_anew(design: Any) -> None:
     bench = await Bench(design).start()
     packets = whole(job()["packets"])
@@ -440,7 +447,7 @@ async def after_a_reset_everything_begins_anew(design: Any) -> None:
     bench.watch.check_ends()
 
 
-@cocotb.test(skip=not job()["other"])
+@cocotb.test(**LIMIT, skip=not job()["other"])
 async def other_parameters_are_loaded(design: Any) -> None:
     bench = await Bench(design).start()
     await bench.check(whole(job()["packets"])[:3])

@@ -38,7 +38,8 @@ MUTATIONS = {
     "a write does not wait for its data": Mutation(
         LITE, "executes.eq(has_address & has_data & ~self.bvalid)",
         "executes.eq(has_address & ~self.bvalid)"),
-    "data is written twice": Mutation(LITE, "has_address.eq(0), has_data.eq(0)", "has_address.eq(0)"),
+    "data is written twice": Mutation(
+        LITE, "has_address.eq(0), has_data.eq(0)", "has_address.eq(0)"),
     "data of reads falls before it is taken": Mutation(
         LITE, "with m.If(self.rvalid & self.rready):", "with m.If(self.rvalid):"),
     "unknown addresses can be read": Mutation(
@@ -78,7 +79,8 @@ open({output!r}, "w").write(verilog.component_text(AxiTop(*CASES[{case!r}]), {to
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_fault_is_caught(name, tmp_path, cache):
+def test_fault_is_caught(name, tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("COCOTB_MAX_FAILURES", "1")
     mutation = MUTATIONS[name]
     case = mutation.spec if mutation.spec in CASES else "padded"
     text = mutated_verilog(mutation, tmp_path, GENERATE, case=case, top=TOP)

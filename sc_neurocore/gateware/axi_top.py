@@ -58,6 +58,12 @@ class AxiTop(wiring.Component):
             "m_axis_tvalid": Out(1), "m_axis_tready": In(1),
             **{f"s_axi_{name}": member
                for name, member in axi_lite(axi_ports.ADDRESS_BITS).items()}})
+        # Vivado tells streams and registers by their names, but not what the clock is of.
+        self.aclk.attrs.update(
+            X_INTERFACE_INFO="xilinx.com:signal:clock:1.0 aclk CLK",
+            X_INTERFACE_PARAMETER="ASSOCIATED_BUSIF s_axis:m_axis:s_axi, ASSOCIATED_RESET aresetn")
+        self.aresetn.attrs.update(X_INTERFACE_INFO="xilinx.com:signal:reset:1.0 aresetn RST",
+                                  X_INTERFACE_PARAMETER="POLARITY ACTIVE_LOW")
 
     def elaborate(self, platform):
         m = Module()
@@ -83,7 +89,8 @@ class AxiTop(wiring.Component):
                      [name for name in lite if lite[name].flow == Out])
         inputs = accelerator.spikes if network.encoder == "events" else accelerator.intensities
         m.d.comb += [Value.cast(inputs.payload).eq(images.transfers.payload),
-                     inputs.valid.eq(images.transfers.valid), images.transfers.ready.eq(inputs.ready)]
+                     inputs.valid.eq(images.transfers.valid),
+                     images.transfers.ready.eq(inputs.ready)]
         wiring.connect(m, accelerator.results, results.results)
         if spec.loaded:
             wiring.connect(m, registers.load, accelerator.load)

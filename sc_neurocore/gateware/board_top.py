@@ -60,8 +60,8 @@ class BoardTop(wiring.Component):
                                      result["current"].width)
         buffered = 0 if network.encoder == "events" else 2
         self._constants = pack_fields(CONSTANTS, {
-            "protocol": VERSION, "version": version_number(__version__), "shape": shape_hash(network),
-            "layout": layout_hash(spec), "beats": spec.beats,
+            "protocol": VERSION, "version": version_number(__version__),
+            "shape": shape_hash(network), "layout": layout_hash(spec), "beats": spec.beats,
             "buffer_bytes": self._format.buffer_bytes, "window": self._format.window(buffered),
             "count_width": self._format.count_width, "current_width": self._format.current_width,
             "loads": self._loads is not None, "clock_hz": round(clock_hz)})

@@ -13,8 +13,11 @@ from sc_neurocore.gateware.axi_top import AxiTop
 from sc_neurocore.parameters import load_words
 from sc_neurocore.protocol import LinkFormat
 from sc_neurocore.spec import AcceleratorSpec
-from sc_neurocore.verilog import component_text
+from sc_neurocore.storage import load_network
+from sc_neurocore.synthesis import map_verilog
+from sc_neurocore.verilog import component_text, generate, generate_axi
 
+REFERENCE = Path(__file__).parents[1] / "hdl" / "reference.safetensors"
 TOP = "axi"
 NETWORK = random_network((23, 7, 3), seed=4)
 SPEC = AcceleratorSpec((3, 2), 4)
@@ -100,3 +103,15 @@ def test_packets_registers_and_protocol(name, effort, tmp_path, cache):
     network, spec = CASES[name]
     run_bench(component_text(AxiTop(network, spec), TOP), parameters(network, spec, effort=effort),
               tmp_path, cache)
+
+
+@pytest.mark.slow
+def test_what_the_ports_take_does_not_grow():
+    network = load_network(REFERENCE)
+    spec = AcceleratorSpec((16, 2), 8)
+    with_ports, alone = (map_verilog(text, TOP, "ecp5").area for text in (
+        generate_axi(network, spec, name=TOP), generate(network, spec, name=TOP)))
+    # docs/axi.md has the numbers; another Yosys may need a few cells more or less.
+    assert 340 <= with_ports.lut_equivalents - alone.lut_equivalents <= 380
+    assert 500 <= with_ports.flip_flops - alone.flip_flops <= 540
+    assert with_ports.block_rams == alone.block_rams

@@ -28,9 +28,8 @@ MUTATIONS = {
     "ready waits for valid": Mutation(
         STREAM, "self.tready.eq(may_go & self.transfers.ready)",
         "self.tready.eq(may_go & self.transfers.ready & self.tvalid)"),
-    "valid waits for ready": Mutation(
-        STREAM, "self.image_done.eq(taken & word.last),",
-        "self.image_done.eq(taken & word.last & self.tready),"),
+    "a beat is lost while nobody is ready": Mutation(
+        STREAM, "self.tvalid.eq(taken | cut)", "self.tvalid.eq((taken | cut) & self.tready)"),
     "a response falls before it is taken": Mutation(
         LITE, "with m.If(self.bready):", "with m.If(1):"),
     "the address waits for the data": Mutation(

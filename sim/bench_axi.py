@@ -46,6 +46,7 @@ class Watch:
 
     def __init__(self, design: Any):
         self._design, self.transfers = design, Counter()
+        self.sending = False        # an image packet has begun
         self._waiting: dict[str, tuple[int, ...]] = {}
         outputs = [f"{name}{'valid' if name in FROM_DESIGN else 'ready'}" for name in CHANNELS]
         outputs += [name + signal for name in FROM_DESIGN for signal in CHANNELS[name]]
@@ -81,6 +82,8 @@ class Watch:
         if valid and not ready:
             self._waiting[name] = payload
         self.transfers[name] += valid and ready
+        if name == "s_axis_t" and valid and ready:
+            self.sending = not payload[-1]
 
     async def _no_paths(self) -> None:
         """Turn all inputs over for a part of the cycle: no output may see it."""
@@ -388,16 +391,19 @@ async def a_restart_gives_up_what_is_under_way(design: Any) -> None:
     bench = await Bench(design).start()
     packets = whole(job()["packets"])[:3]
     neurons, cut = len(packets[0]["counts"]), 0
+    beats = job()["constants"]["PACKET_BEATS"]
     for attempt in range(job()["restarts"]):
         for packet in packets:
             bench.source.send_nowait(AxiStreamFrame(bytes.fromhex(packet["bytes"])))
-        bench.sink.pause = attempt % 3 == 0
-        await bench.cycles(random.randrange(job()["busy_cycles"]))
-        if bench.sink.pause:
-            while not int(design.m_axis_tvalid.value):
-                await bench.cycles(1)
-        bench.source.pause = attempt % 2 == 0
-        await bench.cycles(random.randrange(1, 30))
+        cuts_result, cuts_image = attempt % 3 == 0, attempt % 3 == 1 and beats > 3
+        bench.sink.pause = cuts_result
+        while cuts_result and not int(design.m_axis_tvalid.value):
+            await bench.cycles(1)
+        while cuts_image and not bench.watch.sending:
+            await bench.cycles(1)
+        bench.source.pause = cuts_image
+        await bench.cycles(random.randrange(1, job()["busy_cycles"] if attempt % 3 == 2 else 30))
+        assert bench.watch.sending or not cuts_image
         await bench.write("CONTROL", CONTROL["RESET"])
         await bench.cycles(random.randrange(1, 20))
         bench.source.pause = bench.sink.pause = False
@@ -406,13 +412,13 @@ async def a_restart_gives_up_what_is_under_way(design: Any) -> None:
             pass
         due = list(packets)
         while not bench.sink.empty():
-            beats = await bench.received()
-            if beats[-1]["count"] & BROKEN:
-                assert len(beats) <= neurons
-                assert not any(beats[:-1]["count"] & BROKEN)
+            result = await bench.received()
+            if result[-1]["count"] & BROKEN:
+                assert len(result) <= neurons
+                assert not any(result[:-1]["count"] & BROKEN)
                 cut += 1
             else:
-                while not is_of(beats, due.pop(0)):
+                while not is_of(result, due.pop(0)):
                     assert due, "a result of no image"
         await bench.check(packets[:1])
     assert cut >= job()["restarts"] // 3

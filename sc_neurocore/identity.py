@@ -10,7 +10,7 @@ from .network import IntegerNetwork
 from .spec import AcceleratorSpec
 from .storage import parameters_crc32
 
-__all__ = ["layout_hash", "parameters_crc32", "shape_hash"]
+__all__ = ["layout_hash", "parameters_crc32", "shape_hash", "version_number"]
 
 
 def shape_hash(network: IntegerNetwork) -> int:
@@ -33,6 +33,12 @@ def shape_hash(network: IntegerNetwork) -> int:
 def layout_hash(spec: AcceleratorSpec) -> int:
     """CRC-32 of a layout: what cycles depend on, and where parameters are in memory."""
     return _crc32(asdict(spec))
+
+
+def version_number(version: str) -> int:
+    """Major, minor and patch of a version, a byte each, the major one in the lowest."""
+    major, minor, patch = (int(part) for part in version.split(".")[:3])
+    return major | minor << 8 | patch << 16
 
 
 def _crc32(thing: Any) -> int:

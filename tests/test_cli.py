@@ -303,6 +303,18 @@ def test_verilog(folder, capfd):
     assert "output trace_" not in plain
 
 
+def test_verilog_with_axi(folder, capfd):
+    arguments = ["verilog", "network.safetensors", "--lanes", 4, "--axi", "--output", "axi.v"]
+    succeeds(capfd, *arguments)
+    plain = (folder / "axi.v").read_text()
+    succeeds(capfd, *arguments, "--loaded", "--name", "brain", "--header", "axi.h")
+    text = (folder / "axi.v").read_text()
+    assert "module accelerator(" in plain
+    assert "module brain(" in text
+    assert "input s_axis_tvalid;" in text
+    assert "#define SCNC_LOAD_DATA 0x40u" in (folder / "axi.h").read_text()
+
+
 def test_verilog_for_a_goal(folder, capfd):
     arguments = ["verilog", "network.safetensors", "--device", "ecp5-25k"]
     fastest = succeeds(capfd, *arguments, "--output", "a.v")
@@ -383,6 +395,9 @@ LAST = ["network.safetensors", *OUT]
     (["verilog", *LAST, "--lanes", "4,4,4"], "Lanes must be given for 2 layers, not for 3"),
     (["verilog", *LAST, "--lanes", "4,9"], "Lanes of layer 1 must be in range(1, 4), not 9"),
     (["verilog", *LAST, "--beats", "0"], "Beats must be in range(1, 65), not 0"),
+    (["verilog", *LAST, "--axi", "--trace"], "--trace must not be given with --axi"),
+    (["verilog", *LAST, "--header", "a.h"], "--header needs --axi"),
+    (["verilog", *LAST, "--axi", "--header", OUT[1]], "--header and --output must be two files"),
     (["verilog", *LAST, "--name", "not a name"], "must be a Verilog identifier"),
     (["verilog", *LAST, "--name", "module"], "must be a Verilog identifier, not 'module'"),
     (["verilog", "network.safetensors", "--output", "./network.safetensors"],

@@ -29,28 +29,45 @@ from .options import (
 @layout_options
 @click.option("--data", metavar="DATA", help=f"Images to count a plan's cycles with: {DATA}")
 @click.option("--trace", is_flag=True, help="Add the trace ports.")
+@click.option("--axi", is_flag=True,
+              help="With AXI4-Stream and AXI4-Lite ports, for a block design.")
+@click.option("--header", type=OUTPUT, help="With --axi: C header of its registers.")
 @click.option("--name", default="accelerator", show_default=True, help="Name of the top module.")
 @seed_option
 @click.option("--output", type=OUTPUT, required=True, help="Verilog file.")
-def verilog(network: Path, data: str | None, trace: bool, name: str, seed: int | None,
-            output: Path, **layout: Any) -> Outcome:
+def verilog(network: Path, data: str | None, trace: bool, axi: bool, header: Path | None,
+            name: str, seed: int | None, output: Path, **layout: Any) -> Outcome:
     """Generate the circuit.
 
     NETWORK is an integer network. Its weights become initial contents of memories. Either --lanes
     say how it is laid out, or it is chosen for a device: the smallest layout that is as fast as
     --latency or --fps ask for, or the fastest one that fits.
     """
+    from .. import axi_ports
     from .. import verilog as generator
     from ..files import replacing
 
+    if axi and trace:
+        raise ValueError("--trace must not be given with --axi, whose ports are AXI's alone")
+    if header is not None and not axi:
+        raise ValueError("--header needs --axi, whose registers it is of")
     asked = Layout(**layout)
     loaded = load_network(network, seed)
     check_different(network, output)
+    if header is not None:
+        check_different(network, header)
+        if header.resolve() == output.resolve():
+            raise ValueError(f"--header and --output must be two files, not both {output}")
     inputs = None if data is None else load_inputs(loaded, data, PLANNED_IMAGES)[1]
-    with replacing(output) as part, progress_bar("generating Verilog"):
+    with (replacing(output) as part,
+          nullcontext() if header is None else replacing(header) as header_part,
+          progress_bar("generating Verilog")):
         spec, plan = asked.choose(loaded, inputs)
-        text = generator.generate(loaded, spec, trace=trace, name=name)
+        text = (generator.generate_axi(loaded, spec, name=name) if axi else
+                generator.generate(loaded, spec, trace=trace, name=name))
         part.write_text(text, encoding="utf-8")
+        if header_part is not None:
+            header_part.write_text(axi_ports.c_header(loaded, spec), encoding="utf-8")
     lines = text.count("\n")
     return with_plan({"output": str(output), "name": name, "lanes": list(spec.lanes),
                       "beats": spec.beats, "lines": lines},

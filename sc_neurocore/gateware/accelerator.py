@@ -10,7 +10,7 @@ from ..rounds import encoder_rounds
 from ..spec import AcceleratorSpec
 from .encoder import SpikeEncoder
 from .layer import Layer
-from .layouts import encoder_trace, layer_trace, load_word, result
+from .layouts import encoder_trace, index_shape, layer_trace, load_word, result
 from .readout import Readout
 from .replay import Replay
 from .serializer import Serializer
@@ -134,3 +134,41 @@ class Accelerator(wiring.Component):
         m.submodules[f"replay_{index}"] = replay
         wiring.connect(m, source, replay.collected)
         return replay.replayed
+
+
+class CountedAccelerator(Accelerator):
+    """An accelerator that tells when its layers take events.
+
+    Where a layer takes a timestep's events once for each fold, those of its first fold count.
+
+    Members
+    -------
+    input_events : Out
+        Spikes that the first layer takes in this cycle.
+    hidden_events : Out
+        Spikes that the other layers take.
+    """
+
+    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec):
+        super().__init__(network, spec)
+        self.input_events = Signal(range(spec.ports[0] + 1))
+        self.hidden_events = Signal(range(sum(spec.ports[1:]) + 1))
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        taken = [self._taken(m, index) for index in range(len(self._network.layers))]
+        m.d.comb += [self.input_events.eq(taken[0]), self.hidden_events.eq(sum(taken[1:]))]
+        return m
+
+    def _taken(self, m: Module, index: int) -> Value:
+        """Spikes that a layer takes in this cycle."""
+        events, folds = getattr(m.submodules, f"layer_{index}").events, self._spec.folds(
+            self._network, index)
+        fold = Signal(index_shape(folds), name=f"fold_{index}")
+        transfer = events.valid & events.ready
+        with m.If(transfer & events.payload.last):
+            m.d.sync += fold.eq(Mux(fold == folds - 1, 0, fold + 1))
+        spikes = events.payload.spike
+        if self._spec.ports[index] == 2:
+            spikes = spikes + events.payload.second_spike
+        return Mux(transfer & (fold == 0), spikes, 0)

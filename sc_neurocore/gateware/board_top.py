@@ -5,52 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .. import __version__
-from ..identity import layout_hash, parameters_crc32, shape_hash
+from ..identity import layout_hash, parameters_crc32, shape_hash, version_number
 from ..network import IntegerNetwork
 from ..protocol import CONSTANTS, VERSION, LinkFormat, pack_fields
 from ..spec import AcceleratorSpec
-from .accelerator import Accelerator
-from .layouts import index_shape
+from .accelerator import CountedAccelerator
 from .link import Link
 from .uart import UartReceiver, UartTransmitter, baud_divisor
-
-
-class CountedAccelerator(Accelerator):
-    """An accelerator that tells when its layers take events.
-
-    Where a layer takes a timestep's events once for each fold, those of its first fold count.
-
-    Members
-    -------
-    input_events : Out
-        Spikes that the first layer takes in this cycle.
-    hidden_events : Out
-        Spikes that the other layers take.
-    """
-
-    def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec):
-        super().__init__(network, spec)
-        self.input_events = Signal(range(spec.ports[0] + 1))
-        self.hidden_events = Signal(range(sum(spec.ports[1:]) + 1))
-
-    def elaborate(self, platform):
-        m = super().elaborate(platform)
-        taken = [self._taken(m, index) for index in range(len(self._network.layers))]
-        m.d.comb += [self.input_events.eq(taken[0]), self.hidden_events.eq(sum(taken[1:]))]
-        return m
-
-    def _taken(self, m: Module, index: int) -> Value:
-        """Spikes that a layer takes in this cycle."""
-        events, folds = getattr(m.submodules, f"layer_{index}").events, self._spec.folds(
-            self._network, index)
-        fold = Signal(index_shape(folds), name=f"fold_{index}")
-        transfer = events.valid & events.ready
-        with m.If(transfer & events.payload.last):
-            m.d.sync += fold.eq(Mux(fold == folds - 1, 0, fold + 1))
-        spikes = events.payload.spike
-        if self._spec.ports[index] == 2:
-            spikes = spikes + events.payload.second_spike
-        return Mux(transfer & (fold == 0), spikes, 0)
 
 
 class BoardTop(wiring.Component):
@@ -99,8 +60,8 @@ class BoardTop(wiring.Component):
                                      result["current"].width)
         buffered = 0 if network.encoder == "events" else 2
         self._constants = pack_fields(CONSTANTS, {
-            "protocol": VERSION, "version": _version_number(), "shape": shape_hash(network),
-            "layout": layout_hash(spec), "beats": spec.beats,
+            "protocol": VERSION, "version": version_number(__version__),
+            "shape": shape_hash(network), "layout": layout_hash(spec), "beats": spec.beats,
             "buffer_bytes": self._format.buffer_bytes, "window": self._format.window(buffered),
             "count_width": self._format.count_width, "current_width": self._format.current_width,
             "loads": self._loads is not None, "clock_hz": round(clock_hz)})
@@ -128,8 +89,3 @@ class BoardTop(wiring.Component):
         m.d.comb += [Value.cast(inputs.payload).eq(link.transfers.payload),
                      inputs.valid.eq(link.transfers.valid), link.transfers.ready.eq(inputs.ready)]
         return m
-
-
-def _version_number() -> int:
-    major, minor, patch = (int(part) for part in __version__.split(".")[:3])
-    return major | minor << 8 | patch << 16

@@ -1,0 +1,176 @@
+"""Packets of AXI4-Stream: images for the accelerator, and its results."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..axi_ports import CLASS_BITS, COUNT_BITS, CURRENT_BITS, RESULT_BITS
+from .layouts import index_shape
+
+IN_FLIGHT = 16
+"""Images in the accelerator of which it is remembered whether they are broken."""
+
+
+class ImagePackets(wiring.Component):
+    """Makes an image of each packet, whatever its length.
+
+    A packet that is short is filled up with zeros; of one that is long the rest is dropped. Either
+    way its image is broken, and the next packet is an image again. A packet is short if it has too
+    few beats, or if bytes are missing (``tkeep``) in its last one that have an input in them.
+
+    Throughput: a beat a cycle. Latency: none; a short packet keeps the next one waiting for as many
+    cycles as it has beats too few.
+
+    Parameters
+    ----------
+    data_bits : int
+        Of a beat.
+    transfer_bits : int
+        Those of them that are inputs, the lowest.
+    transfers : int
+        Beats of an image.
+    last_bytes : int
+        Bytes that its last beat must have.
+
+    Members
+    -------
+    tdata, tkeep, tlast, tvalid, tready : In
+        Packets. ``tready`` waits for none of the others.
+    transfers : Out, stream
+        Of the accelerator.
+    room : In
+        An image more may go into the accelerator.
+    restart : In
+        In this cycle the accelerator is reset: a packet that has begun is dropped to its end.
+    begun : Out
+        A part of an image is in the accelerator.
+    image_end : Out
+        The last transfer of an image is taken.
+    broken : Out
+        The image is broken; with ``image_end``.
+    is_short, is_long : Out
+        It is found that a packet is short, or long.
+    """
+
+    def __init__(self, data_bits: int, transfer_bits: int, transfers: int, last_bytes: int):
+        self._count, self._last_bytes = transfers, last_bytes
+        super().__init__({
+            "tdata": In(data_bits), "tkeep": In(data_bits // 8), "tlast": In(1), "tvalid": In(1),
+            "tready": Out(1), "transfers": Out(stream.Signature(transfer_bits)), "room": In(1),
+            "restart": In(1), "begun": Out(1), "image_end": Out(1), "broken": Out(1),
+            "is_short": Out(1), "is_long": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        index = Signal(index_shape(self._count))
+        is_last, may_go, pads, passes = Signal(), Signal(), Signal(), Signal()
+        is_whole = self.tkeep[:self._last_bytes].all()
+        m.d.comb += [is_last.eq(index == self._count - 1),
+                     may_go.eq((~is_last | self.room) & ~self.restart),
+                     self.begun.eq(index != 0),
+                     self.transfers.payload.eq(Mux(pads, 0, self.tdata)),
+                     self.transfers.valid.eq(may_go & (pads | (passes & self.tvalid))),
+                     self.image_end.eq(self.transfers.valid & self.transfers.ready & is_last)]
+        with m.If(self.transfers.valid & self.transfers.ready):
+            m.d.sync += index.eq(Mux(is_last, 0, index + 1))
+        with m.If(self.restart):
+            m.d.sync += index.eq(0)
+        with m.FSM():
+            with m.State("PASS"):
+                m.d.comb += [passes.eq(1), self.tready.eq(may_go & self.transfers.ready),
+                             self.broken.eq(~self.tlast | ~is_whole)]
+                with m.If(self.restart & self.begun):
+                    m.next = "DROP"
+                with m.If(self.tvalid & self.tready):
+                    m.d.comb += [self.is_short.eq(self.tlast & ~(is_last & is_whole)),
+                                 self.is_long.eq(is_last & ~self.tlast)]
+                    with m.If(self.tlast & ~is_last):
+                        m.next = "PAD"
+                    with m.If(self.is_long):
+                        m.next = "DROP"
+            with m.State("PAD"):
+                m.d.comb += [pads.eq(1), self.broken.eq(1)]
+                with m.If(self.image_end | self.restart):
+                    m.next = "PASS"
+            with m.State("DROP"):
+                m.d.comb += self.tready.eq(1)
+                with m.If(self.tvalid & self.tlast):
+                    m.next = "PASS"
+        return m
+
+
+class ResultPackets(wiring.Component):
+    """Makes a packet of the results of each image, a beat an output neuron.
+
+    It remembers of each image in the accelerator whether it is broken, and says so in all of its
+    beats. When the accelerator is reset while a packet is on its way, the packet is ended by a beat
+    that says that it is broken.
+
+    Throughput: a beat a cycle. Latency: 1 cycle.
+
+    Parameters
+    ----------
+    result : StructLayout
+        `layouts.result`.
+
+    Members
+    -------
+    results : In, stream of ``result``
+    tdata, tlast, tvalid, tready : Out
+        Packets; ``tdata`` is current, class, count and broken, as `axi_ports` has their bits.
+    image_end : In
+        An image has gone into the accelerator. Only while ``room``.
+    broken : In
+        It is broken.
+    room : Out
+        One more can be remembered.
+    image_done : Out
+        The last result of an image leaves the accelerator.
+    restart : In
+        In this cycle the accelerator is reset.
+    working : Out
+        An image is wholly in the accelerator, and not all of its results are out.
+    """
+
+    def __init__(self, result: data.StructLayout):
+        super().__init__({
+            "results": In(stream.Signature(result)), "tdata": Out(RESULT_BITS), "tlast": Out(1),
+            "tvalid": Out(1), "tready": In(1), "image_end": In(1), "broken": In(1),
+            "room": Out(1), "image_done": Out(1), "restart": In(1), "working": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        is_broken = self._remember(m)
+        word = self.results.payload
+        current, predicted, count = (Signal(signed(CURRENT_BITS)), Signal(CLASS_BITS),
+                                     Signal(COUNT_BITS))
+        advance, taken = Signal(), Signal()
+        begun = Signal()        # a beat was offered of a packet, and not its last
+        cut = Signal()          # and no more of them will come
+        m.d.comb += [
+            advance.eq(~self.tvalid | self.tready),
+            self.results.ready.eq(advance & ~cut & ~self.restart),
+            taken.eq(self.results.valid & self.results.ready),
+            self.image_done.eq(taken & word.last),
+            current.eq(word.current), predicted.eq(word.predicted), count.eq(word.count)]
+        with m.If(advance):
+            m.d.sync += [self.tvalid.eq(taken | cut), self.tlast.eq(word.last | cut),
+                         self.tdata.eq(Cat(current, predicted, count, is_broken | cut)),
+                         cut.eq(0)]
+            with m.If(taken):
+                m.d.sync += begun.eq(~word.last)
+        with m.If(self.restart):
+            m.d.sync += [cut.eq((cut & ~advance) | begun), begun.eq(0)]
+        return m
+
+    def _remember(self, m: Module) -> Value:
+        """Keep a bit of each image in the accelerator; returns that of the first of them."""
+        flags = Signal(IN_FLIGHT)
+        level = Signal(range(IN_FLIGHT + 1))
+        m.d.comb += [self.room.eq(level != IN_FLIGHT), self.working.eq(level != 0)]
+        m.d.sync += level.eq(level + self.image_end - self.image_done)
+        with m.If(self.image_end):
+            m.d.sync += flags.eq(Cat(self.broken, flags))
+        with m.If(self.restart):
+            m.d.sync += level.eq(0)
+        return flags.bit_select((level - 1)[:(IN_FLIGHT - 1).bit_length()], 1)

@@ -284,8 +284,6 @@ def _make(source: "Source", board: Board, working: Path, native: bool, progress:
         check_fits(mapped.area, device)
     except ValueError as error:
         raise BuildError(f"{error}; {_advice(board)}") from None
-    if is_ice40:
-        write_clocks.connect(mapped.module)
     mapped.write(working / f"{TOP}.json")
     constraints = "pcf" if is_ice40 else "lpf"
     (working / f"{TOP}.{constraints}").write_text(source.constraints)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..extras import ToolError
 from ..verilog import without_brackets
-from . import output_registers, tools
+from . import output_registers, tools, write_clocks
 from .area import Area, cell_counts, measure
 from .devices import FAMILIES, Device, find_device
 
@@ -104,6 +104,8 @@ def map_verilog(text: str, top: str, device: Device | str, *, use_output_registe
     module = netlist["modules"][top]
     absorbed = (output_registers.absorb(module)
                 if family == "ecp5" and use_output_registers else 0)
+    if family == "ice40":
+        write_clocks.connect(module)
     cells = cell_counts(module)
     return Mapped(netlist, top, family, cells, measure(cells, family), absorbed,
                   tools.version("yosys", native=native))

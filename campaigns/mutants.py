@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sc_neurocore.extras import ToolError
 from sc_neurocore.synthesis import tools
 
 SELECT = "mutant"
@@ -94,6 +95,54 @@ def make(text: str, top: str, counts: Mapping[str, int], folder: Path, *, seed: 
             assert found is not None, command
             mutants.append(Mutant(int(found[1]), found[2], command))
     return _chosen_by_argument((folder / "mutants.v").read_text(), top), mutants
+
+
+_HALF = """delete -input {module}/w:{select}
+connect -set {select} {width}'d{number}
+opt -full
+rename {module} {name}
+design -stash {name}
+"""
+_EQUIVALENCE = """read_verilog mutants.v
+hierarchy -top {module}
+proc
+flatten
+memory_map
+opt -full
+design -save both
+{gold}design -load both
+{gate}design -copy-from gold gold
+design -copy-from gate gate
+equiv_make gold gate equiv
+hierarchy -top equiv
+opt_clean
+equiv_simple -undef
+equiv_induct -undef
+equiv_status -assert
+"""
+
+
+def is_equivalent(mutant: Mutant, folder: Path) -> bool:
+    """Whether Yosys proves that a mutant's module does the same as it did.
+
+    Registers and nets of one name are taken for each other, and proved equal by induction
+    (``equiv_induct``); what is not proved in two minutes may be equivalent all the same.
+
+    Parameters
+    ----------
+    folder : Path
+        That in which `make` made the mutant.
+    """
+    halves = {name: _HALF.format(module=mutant.module, select=SELECT, width=WIDTH, number=number,
+                                 name=name)
+              for name, number in (("gold", 0), ("gate", mutant.number))}
+    name = f"equivalence-{mutant.number}"
+    (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(module=mutant.module, **halves))
+    try:
+        tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=120)
+    except ToolError:
+        return False
+    return True
 
 
 def _chosen_by_argument(text: str, top: str) -> str:

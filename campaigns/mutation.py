@@ -4,7 +4,8 @@
                                  [--output FOLDER]
 
 Yosys makes the mutants, so many of each kind of module, and each is simulated by the check of its
-design. Those that no check kills are told in full. Writes ``mutation.json`` and ``mutation.md``.
+design. Of those that no check kills, Yosys is asked whether they differ at all; the ones that it does
+not prove equivalent are told in full. Writes ``mutation.json`` and ``mutation.md``.
 """
 
 import json
@@ -22,16 +23,31 @@ from . import mutants
 from .subjects import Subject, subjects
 
 OUTPUT = Path("build/mutation")
+WANTED = 0.95
+"""Of the mutants that are not equivalent."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant; ``killed_by`` is empty if it survived."""
+    """What became of a mutant; ``killed_by`` is empty if nothing killed it.
+
+    ``is_equivalent``: it was proved to do what the design does.
+    """
 
     subject: str
     part: str
     mutant: mutants.Mutant
     killed_by: str
+    is_equivalent: bool
+
+    @property
+    def survived(self) -> bool:
+        """Whether it may be a fault that nothing notices."""
+        return not self.killed_by and not self.is_equivalent
+
+    def __str__(self) -> str:
+        became = self.killed_by or ("equivalent" if self.is_equivalent else "SURVIVED")
+        return f"{self.subject}, {self.mutant.module}: {self.mutant.what}: {became}"
 
 
 def counts(subject: Subject, per_part: int) -> dict[str, int]:
@@ -63,7 +79,8 @@ def judge(name: str, mutant: mutants.Mutant, text: str, output: Path) -> Outcome
     folder = output / "run" / f"{name}-{mutant.number}"
     killed_by = subject.check(text, [f"+{mutants.SELECT}={mutant.number}"], folder)
     shutil.rmtree(folder, ignore_errors=True)
-    return Outcome(name, mutants.kind(mutant.module), mutant, killed_by)
+    return Outcome(name, mutants.kind(mutant.module), mutant, killed_by,
+                   not killed_by and mutants.is_equivalent(mutant, output / "work" / name))
 
 
 _made: dict[str, Subject] = {}
@@ -80,13 +97,14 @@ def table(outcomes: Iterable[Outcome]) -> str:
     rows: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         rows.setdefault((outcome.subject, outcome.part), []).append(outcome)
-    lines = ["| design | part | mutants | killed | by what is different first | survivors |",
-             "|---|---|---|---|---|---|"]
+    lines = ["| design | part | mutants | equivalent | killed | by what differs first | survive |",
+             "|---|---|---|---|---|---|---|"]
     for (subject, part), those in rows.items():
         by = Counter(outcome.killed_by for outcome in those if outcome.killed_by)
-        lines.append(f"| {subject} | {part} | {len(those)} | {by.total()} | "
+        lines.append(f"| {subject} | {part} | {len(those)} | "
+                     f"{sum(outcome.is_equivalent for outcome in those) or ''} | {by.total()} | "
                      + ", ".join(f"{what} {count}" for what, count in by.most_common())
-                     + f" | {len(those) - by.total() or ''} |")
+                     + f" | {sum(outcome.survived for outcome in those) or ''} |")
     return "\n".join(lines)
 
 
@@ -105,20 +123,21 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Pa
         judged = [pool.submit(judge, name, mutant, text, output)
                   for name, future in attacked.items() for mutant, text in future.result()]
         for index, future in enumerate(judged):
-            outcome = future.result()
-            outcomes.append(outcome)
-            said = outcome.killed_by or "SURVIVED"
-            click.echo(f"{index + 1}/{len(judged)} {outcome.subject}, {outcome.mutant.module}: "
-                       f"{outcome.mutant.what}: {said}")
+            outcomes.append(future.result())
+            click.echo(f"{index + 1}/{len(judged)} {outcomes[-1]}")
+    survivors = [outcome for outcome in outcomes if outcome.survived]
     killed = sum(bool(outcome.killed_by) for outcome in outcomes)
-    summary = f"{killed} of {len(outcomes)} mutants killed ({killed / len(outcomes):.1%})"
-    survivors = [f"- {outcome.subject}, `{outcome.mutant.module}`: {outcome.mutant.what}"
-                 for outcome in outcomes if not outcome.killed_by]
-    text = "\n".join([table(outcomes), "", summary, "", *survivors])
+    score = killed / (killed + len(survivors))
+    text = "\n".join([
+        table(outcomes), "", f"{len(outcomes)} mutants, {len(outcomes) - killed - len(survivors)} "
+        f"of them equivalent; {killed} killed, {score:.1%} of the others; {len(survivors)} survive",
+        "", *(f"- {outcome}" for outcome in survivors)])
     (output / "mutation.md").write_text(text + "\n")
     (output / "mutation.json").write_text(json.dumps(
         [asdict(outcome) for outcome in outcomes], indent=1) + "\n")
     click.echo("\n" + text)
+    if score < WANTED:
+        raise SystemExit(f"Less than {WANTED:.0%} are killed")
 
 
 if __name__ == "__main__":

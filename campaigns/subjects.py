@@ -45,10 +45,10 @@ def lively_network(shape: tuple[int, ...], **changes: Any) -> tuple[IntegerNetwo
 def _images(network: IntegerNetwork, seed: int) -> npt.NDArray:
     random = np.random.default_rng(seed)
     if network.encoder == "events":
-        spikes = random.random((12, network.timesteps, network.n_input)) < 0.3
+        spikes = random.random((24, network.timesteps, network.n_input)) < 0.3
         spikes[3] = False
         return spikes
-    images = random.integers(0, 256, (12, network.n_input))
+    images = random.integers(0, 256, (24, network.n_input))
     images[3:6, :-2] = 0        # whole words are silent, more of them than a queue has places
     return images
 

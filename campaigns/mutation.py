@@ -4,8 +4,8 @@
                                  [--output FOLDER]
 
 Yosys makes the mutants, so many of each kind of module, and each is simulated by the check of its
-design. Of those that no check kills, Yosys is asked whether they differ at all; the ones that it does
-not prove equivalent are told in full. Writes ``mutation.json`` and ``mutation.md``.
+design. Of those that no check kills, Yosys is asked whether they differ at all; the ones that it
+does not prove equivalent are told in full. Writes ``mutation.json`` and ``mutation.md``.
 """
 
 import json

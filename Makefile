@@ -12,7 +12,7 @@ BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
 .PHONY: help setup demo bitstream test lint verilog check-verilog regress benchmarks \
-        benchmarks-conversion benchmarks-hardware benchmark-data clean
+        benchmarks-conversion benchmarks-hardware benchmark-data mutation oldest newest dist lock clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate, build a bitstream, report"
@@ -20,16 +20,22 @@ help:
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
+	@echo "make mutation  faults that Yosys plants in the gateware, and what finds them"
+	@echo "make oldest, make newest   the tests with the oldest and the newest versions of everything"
+	@echo "make dist      wheel and sdist, and the demo with each of them"
+	@echo "make lock      lock the versions of today, requirements/dev.lock"
 	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; some three hours"
 	@echo "                 or a half of them: make benchmarks-conversion, make benchmarks-hardware"
 	@echo "make clean     remove build/ and .venv"
 
 setup: $(READY)
 
-$(READY): pyproject.toml
+# What is locked is checked by its hashes; PyTorch is not, of which there is a build for each kind of machine.
+$(READY): pyproject.toml requirements/dev.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
 	touch $@
 
 demo: $(READY)
@@ -80,6 +86,32 @@ benchmark-data:
 
 regress: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS)
+
+mutation: $(READY)
+	$(BIN)/python -m campaigns.mutation --jobs $(JOBS)
+
+# The tests with the oldest and the newest versions that pyproject allows.
+oldest: ALLOWED := --constraint requirements/oldest.txt
+oldest newest:
+	$(PYTHON) -m venv --clear build/$@
+	build/$@/bin/python -m pip install --quiet $(ALLOWED) --editable '.[dev]'
+	build/$@/bin/python -m pytest -n $(JOBS) -m "not slow"
+
+# Wheel and sdist, each in an environment of its own and far from the repository.
+dist: $(READY)
+	rm -rf build/dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist .
+	$(BIN)/python -c 'from setuptools.build_meta import build_sdist; build_sdist("build/dist")'
+	for file in $(CURDIR)/build/dist/*.whl $(CURDIR)/build/dist/*.tar.gz; do \
+	  home=$$(mktemp -d) && $(PYTHON) -m venv $$home/venv \
+	  && $$home/venv/bin/python -m pip install --quiet "$$file[demo]" \
+	  && (cd $$home && venv/bin/sc-neurocore demo --output demo) && rm -r $$home || exit 1; done
+
+# Versions to be locked: of today.
+lock:
+	$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv
+	PATH="$(CURDIR)/build/uv/bin:$$PATH" $(PYTHON) requirements/lock.py
+	PATH="$(CURDIR)/build/uv/bin:$$PATH" $(PYTHON) requirements/lock.py --oldest
 
 clean:
 	rm -rf build $(VENV)

@@ -1,8 +1,9 @@
 """What Yosys makes a memory of, and how many of them: its own choice, by its own costs.
 
 A memory of so many rows and bits may become block RAM, LUT RAM or plain logic. Yosys takes what is
-cheapest by the costs that its description of a family has (``techlibs/lattice`` and
-``techlibs/ice40`` of Yosys 0.70, and ``passes/memory/memory_libmap.cc``); so does this.
+cheapest by the costs that its description of a family has (``techlibs/lattice``,
+``techlibs/gowin`` and ``techlibs/ice40`` of Yosys 0.70, and ``passes/memory/memory_libmap.cc``); so
+does this.
 """
 
 from dataclasses import dataclass
@@ -33,8 +34,9 @@ class Ram:
 _DP16KD = Ram("block", 14, (1, 2, 4, 9, 18, 36), 9, 128)
 _DPR16X4 = Ram("lut", 4, (4,), 4, 4)
 _RAM40 = Ram("block", 11, (2, 4, 8, 16), 1, 64)
-RAMS = {"ecp5": (_DP16KD, _DPR16X4), "ice40": (_RAM40,)}
-"""By family. Where a family has none that suits, a memory is logic."""
+RAMS = {"ecp5": (_DP16KD, _DPR16X4), "gowin": (_DP16KD, _DPR16X4), "ice40": (_RAM40,)}
+"""By family; BSRAM and RAM16SDP4 of Gowin have the shapes and costs of those of ECP5. Where a
+family has none that suits, a memory is logic."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,24 @@ the others there tell how far the estimates can be trusted.
 
 from math import ceil
 
-from ..synthesis.area import Area
+from ..synthesis.area import CARRY_LUTS, LUT_RAM_LUTS, Area
 from .cells import Cells
 
 LUTS: dict[str, dict[str, float]] = {
     "ecp5": {
+        "encoder": 28.991, "even lane": 1.164, "draw bit": 3.157, "lfsr": 41.661,
+        "plane bit": 0.636, "deep queue": 12.531, "queue": 5.789, "queued bit": 0.707,
+        "serializer": 7.328, "group lane": 1.95, "word lane": 1.575, "layer": 22.204,
+        "row bit": 0.592, "phase": 10.833, "lane": 1.561, "weight bit": 0.814,
+        "loaded bit": 0.917, "parameter bit": 0, "parameter": 0.041, "direct bit": 2.935,
+        "replay": 24.045, "replayed bit": 2.959, "bank": 1.081, "bank bit": 1.367,
+        "readout": 6.011, "count bit": 2.113, "selected bit": 0.856, "current bit": 2.31,
+        "spike input lane": 0.644, "saturating bit": 1.191, "direct layer": 9.291,
+        "constant bit": 0.111, "register file bit": 0.7, "second lane": 4.0,
+        "summed bit": 1.1, "spram": 8.0, "parameter rows": 20.0, "parameter row bit": 1.0,
+        "fold store": 40.0, "leaving bit": 1.0,
+        "product bit": 1.0, "load target": 2.0},
+    "gowin": {
         "encoder": 28.991, "even lane": 1.164, "draw bit": 3.157, "lfsr": 41.661,
         "plane bit": 0.636, "deep queue": 12.531, "queue": 5.789, "queued bit": 0.707,
         "serializer": 7.328, "group lane": 1.95, "word lane": 1.575, "layer": 22.204,
@@ -39,9 +52,6 @@ LUTS: dict[str, dict[str, float]] = {
 }
 """LUTs of each kind of logic that `Cells` name."""
 
-_DPR16X4_LUTS = 6
-"""LUTs that a LUT RAM takes, see `synthesis.area`."""
-
 
 def area(cells: Cells, family: str) -> Area:
     """Area of cells of a family."""
@@ -50,7 +60,6 @@ def area(cells: Cells, family: str) -> Area:
                  + price.get("adder bit", 0) * sum(cells.adders))
     carries = (sum(ceil(bits / 2) for bits in cells.adders) if family == "ecp5"
                else sum(cells.adders))
-    lut_rams = _DPR16X4_LUTS * cells.lut_rams
-    halves = 2 * carries if family == "ecp5" else 0
+    lut_rams = LUT_RAM_LUTS.get(family, 0) * cells.lut_rams
     return Area(luts, carries, cells.flip_flops, cells.block_rams, cells.spram, lut_rams, 0,
-                luts + halves + lut_rams)
+                luts + CARRY_LUTS.get(family, 0) * carries + lut_rams)

@@ -24,7 +24,7 @@ from sc_neurocore.synthesis import Area
 
 CASES = Path(__file__).with_name("estimates.json")
 """Networks and layouts; ``fitted`` names the families whose prices of logic were fitted to it."""
-DEVICES = {"ecp5": "ecp5-25k", "ice40": "ice40-hx8k"}
+DEVICES = {"ecp5": "ecp5-25k", "gowin": "gw1nr-9c", "ice40": "ice40-hx8k"}
 COLUMNS = ("lut_equivalents", "flip_flops", "block_rams")
 
 

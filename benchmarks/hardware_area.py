@@ -62,9 +62,9 @@ def measure(store: Store, network: IntegerNetwork, spec: AcceleratorSpec, device
         check_fits(area, find_device(device))
     except ValueError:
         fits = False
-    program = f"yowasp-nextpnr-{family}"
     placed = [store.result(f"{title}-placed-{seed}",
-                           digest(key, seed, *_tools(_PLACING, program)),
+                           digest(key, seed, *_tools(
+                               _PLACING, f"yowasp-{find_device(device).program}")),
                            lambda seed=seed: placing(seed)) for seed in seeds if fits]
     return {"area": area, "fits": fits, "fmax": [run["fmax"] for run in placed],
             "path": [run["path"] for run in placed]}

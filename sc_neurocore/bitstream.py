@@ -25,7 +25,7 @@ from .identity import parameters_crc32
 from .network import IntegerNetwork
 from .parameters import Capacity
 from .spec import AcceleratorSpec
-from .synthesis import mapping, output_registers, tools, write_clocks
+from .synthesis import flows, mapping, output_registers, tools, write_clocks
 from .synthesis.activity import Activity, observe
 from .synthesis.area import Area
 from .synthesis.placement import LIMIT_S, CriticalPath, Run, check_fits, read_report
@@ -37,9 +37,6 @@ MANIFEST, REPORT = "manifest.json", "report.json"
 LOADER = "openFPGALoader"
 SEEDS = (1, 2, 3, 4)
 """Of nextpnr, tried one after the other until the clock is met."""
-ROUTERS = {"ice40": ("router2", "router1"), "ecp5": ("router1",)}
-"""Of nextpnr; the next one is taken where one goes round in circles, as both do on some netlists of
-iCE40."""
 TURNS = 1000
 """Iterations after which router2 is taken to do so; it needs some dozens."""
 BATCHES = 20
@@ -258,9 +255,9 @@ def _key(source: "Source", board: Board, versions: dict[str, str]) -> str:
     device = board.device
     return _hash(json.dumps([
         source.verilog, source.constraints, source.clock_hz, device.name, device.arguments,
-        board.pack, SEEDS, ROUTERS, TURNS, BATCHES, versions, *(
+        board.pack, SEEDS, TURNS, BATCHES, versions, *(
             Path(str(module.__file__)).read_text()
-            for module in (mapping, output_registers, write_clocks))]).encode())
+            for module in (flows, mapping, output_registers, write_clocks))]).encode())
 
 
 def _unchanged(output: Path, key: str) -> dict[str, Any] | None:
@@ -277,7 +274,8 @@ def _make(source: "Source", board: Board, working: Path, native: bool, progress:
     """Map, place and pack in a folder; returns what a manifest says of it."""
     from .boards.top import TOP
 
-    device, is_ice40 = board.device, board.device.family == "ice40"
+    device, flow = board.device, flows.FLOWS[board.device.family]
+    files = flow.files(TOP)
     progress("mapping")
     mapped = mapping.map_verilog(source.verilog, TOP, device, folder=working, native=native)
     try:
@@ -285,17 +283,13 @@ def _make(source: "Source", board: Board, working: Path, native: bool, progress:
     except ValueError as error:
         raise BuildError(f"{error}; {_advice(board)}") from None
     mapped.write(working / f"{TOP}.json")
-    constraints = "pcf" if is_ice40 else "lpf"
-    (working / f"{TOP}.{constraints}").write_text(source.constraints)
+    (working / files["constraints"]).write_text(source.constraints)
     run = _place(source, board, working, native, progress)
     progress("packing")
-    name = f"{TOP}.bin" if is_ice40 else f"{TOP}.bit"
-    if is_ice40:
-        tools.run("icepack", [f"{TOP}.config", name], working, "pack.log", native=native)
-    else:
-        tools.run("ecppack", [*board.pack, "--input", f"{TOP}.config", "--bit", name], working,
-                  "pack.log", native=native)
-    return {"bitstream": name, "sha256": _hash((working / name).read_bytes()),
+    packer, arguments = flow.pack_command(TOP, board.pack)
+    tools.run(packer, arguments, working, "pack.log", native=native)
+    return {"bitstream": files["bitstream"],
+            "sha256": _hash((working / files["bitstream"]).read_bytes()),
             "area": mapped.area.as_dict(), "absorbed": mapped.absorbed, "run": asdict(run)}
 
 
@@ -304,19 +298,19 @@ def _place(source: "Source", board: Board, working: Path, native: bool, progress
     from .boards.top import TOP
 
     device, wanted_mhz = board.device, source.clock_hz / 1e6
-    constraints, output = ("pcf", "asc") if device.family == "ice40" else ("lpf", "textcfg")
+    flow = flows.FLOWS[device.family]
     missed: list[Run] = []
     arguments = [each for each in device.arguments if each not in ("--router", "router2")]
-    for seed, router in product(SEEDS, ROUTERS[device.family]):
+    for seed, router in product(SEEDS, flow.routers):
         if seed in {run.seed for run in missed}:
             continue
         progress(f"placing and routing, seed {seed}, {router}")
         log = f"nextpnr-{seed}-{router}.log"
         try:
             tools.run(device.program, [
-                *arguments, "--router", router, "--json", f"{TOP}.json", f"--{constraints}",
-                f"{TOP}.{constraints}", "--seed", str(seed), "--freq", f"{wanted_mhz:.6f}",
-                "--timing-allow-fail", "--report", "timing.json", f"--{output}", f"{TOP}.config"],
+                *arguments, *flow.place_arguments(TOP), "--router", router, "--json",
+                f"{TOP}.json", "--seed", str(seed), "--freq", f"{wanted_mhz:.6f}",
+                "--timing-allow-fail", "--report", "timing.json"],
                 working, log, native=native, limit_s=LIMIT_S, endless=_is_endless)
         except tools.EndlessError:
             continue

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 
 from sc_neurocore import cli
 from sc_neurocore.boards import BOARDS, DEFAULT, find_board
-from sc_neurocore.boards.pll import ecp5_pll, ice40_pll
+from sc_neurocore.boards.pll import ecp5_pll, gowin_pll, ice40_pll
 from sc_neurocore.boards.top import StartReset, generate
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
@@ -25,7 +25,7 @@ def small_network():
 
 PINS = {"icebreaker": ("35", "6", "9"), "ice40-hx8k": ("J3", "B10", "B12"),
         "ulx3s-25f": ("G2", "M1", "L4"), "ulx3s-85f": ("G2", "M1", "L4"),
-        "orangecrab": ("A9", "N17", "M18")}
+        "orangecrab": ("A9", "N17", "M18"), "tang-nano-9k": ("52", "18", "17")}
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -33,7 +33,7 @@ def test_clock_and_uart_are_at_the_boards_pins(name):
     board, network = BOARDS[name], small_network()
     source = generate(network, board, AcceleratorSpec.for_network(network), board.clock_hz,
                       board.baud)
-    found = dict(re.findall(r'(?:set_io |LOCATE COMP ")(\w+)(?:" SITE)? "?(\w+)',
+    found = dict(re.findall(r'(?:set_io |LOCATE COMP "|IO_LOC ")(\w+)(?:" SITE|")? "?(\w+)',
                             source.constraints))
     clock = next(pin for port, pin in found.items() if port.startswith("clk"))
     assert (clock, found["uart_0__rx__io"], found["uart_0__tx__io"]) == PINS[name]
@@ -46,6 +46,10 @@ def test_clock_and_uart_are_at_the_boards_pins(name):
 def test_devices_are_those_of_the_platforms(name):
     board = BOARDS[name]
     platform = board.make_platform()
+    if board.device.family == "gowin":
+        assert platform.part in board.device.arguments
+        assert platform.family in board.device.title
+        return
     assert platform.device.lower() in board.device.title.lower().replace(" ", "")
     package = {"BG381": "CABGA381", "MG285": "CSFBGA285"}.get(platform.package, platform.package)
     assert package in board.device.title
@@ -106,6 +110,18 @@ def test_ecp5_dividers_are_those_of_ecppll(in_mhz, out_mhz, tmp_path):
     pll = ecp5_pll(in_mhz * 1e6, out_mhz * 1e6)
     assert found == {"CLKI_DIV": pll.input_divisor, "CLKFB_DIV": pll.feedback_divisor,
                      "CLKOP_DIV": pll.output_divisor, "CLKOP_CPHASE": pll.phase}
+
+
+@pytest.mark.parametrize("out_mhz", [30, 36, 48, 54, 60.75])
+def test_gowin_dividers_are_those_of_gowin_pll(out_mhz, tmp_path):
+    tools.run("gowin_pll", ["-i", "27", "-o", str(out_mhz), "-d", "GW1NR-9 C6/I5", "-f", "pll.v"],
+              tmp_path, "log")
+    found = {name: int(value) for name, value in re.findall(
+        r"\.(IDIV_SEL|FBDIV_SEL|ODIV_SEL)\((\d+)\)", (tmp_path / "pll.v").read_text())}
+    pll = gowin_pll(27e6, out_mhz * 1e6)
+    assert found == {"IDIV_SEL": pll.input_divisor - 1, "FBDIV_SEL": pll.feedback_divisor - 1,
+                     "ODIV_SEL": pll.output_divisor}
+    assert pll.out_hz == pytest.approx(out_mhz * 1e6, rel=0.01)
 
 
 def test_the_reset_ends_when_the_clock_has_been_good_for_a_while():

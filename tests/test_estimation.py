@@ -28,6 +28,7 @@ def network(*shape: int, weight_width: int = 4, timesteps: int = 4, **options) -
 @pytest.mark.parametrize(("family", "shape", "lanes", "options"), [
     ("ecp5", (12, 6), (6,), {}),
     ("ecp5", (16, 8, 4), (3, 4), {"encoder": "low_discrepancy", "weight_width": 5}),
+    ("gowin", (16, 8, 4), (2, 1), {"weight_width": 5}),
     ("ice40", (10, 6, 3), (6, 2), {"encoder": "events"})])
 def test_estimates_are_near_yosys(family, shape, lanes, options):
     small, spec = network(*shape, **options), AcceleratorSpec(lanes, 4, 8)
@@ -49,6 +50,7 @@ def test_shapes_of_block_rams_leave_the_least_unused(rows, width, count):
 def test_small_memories_become_lut_ram_or_logic():
     assert choose("ecp5", 16, 20).kind == "lut"
     assert choose("ecp5", 2048, 12).kind == "block"
+    assert [choose(family, 128, 9).kind for family in ("ecp5", "gowin")] == ["block", "lut"]
     assert choose("ice40", 2, 20).kind == "logic"
     assert choose("ice40", 16, 20) == Choice("block", 2, 1, 130)
 
@@ -74,5 +76,5 @@ def test_narrower_weights_take_fewer_block_rams():
 
 
 def test_other_families_are_refused():
-    with pytest.raises(ValueError, match="Family must be one of ecp5, ice40, not 'xc7'"):
+    with pytest.raises(ValueError, match="Family must be one of ecp5, gowin, ice40, not 'xc7'"):
         estimate(network(8, 4), AcceleratorSpec((4,)), "xc7")

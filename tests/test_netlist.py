@@ -43,11 +43,11 @@ def test_what_has_no_model_is_named():
     cell = {"type": "SB_UNKNOWN", "parameters": {}, "connections": {}, "port_directions": {}}
     with pytest.raises(ToolError, match="no model of the cell SB_UNKNOWN"):
         netlist_verilog(mapped_of({"c": cell}, {}))
-    with pytest.raises(ValueError, match="Family must be one of ecp5, ice40"):
+    with pytest.raises(ValueError, match="Family must be one of ecp5, gowin, ice40"):
         netlist_verilog(mapped_of({}, {}, "xc7"))
 
 
-@pytest.mark.parametrize("family", ["ecp5", "ice40"])
+@pytest.mark.parametrize("family", ["ecp5", "gowin", "ice40"])
 def test_every_cell_of_a_real_netlist_is_there(family):
     mapped = map_verilog(COUNTER, "counter", family)
     text = netlist_verilog(mapped)

@@ -18,6 +18,13 @@ def test_ice40_has_many_kinds_of_flip_flops():
     assert (area.flip_flops, area.block_rams, area.spram, area.lut_equivalents) == (7, 7, 2, 5)
 
 
+def test_gowin_counts_carries_and_whole_tiles_of_distributed_ram():
+    area = measure({"ALU": 3, "DFF": 1, "DFFSE": 2, "GND": 1, "LUT1": 4, "LUT4": 5, "MUX2_LUT5": 6,
+                    "RAM16SDP2": 1, "RAM16SDP4": 1, "SDPX9B": 2, "SPX9": 1, "rPLL": 1}, "gowin")
+    assert area == Area(luts=9, carries=3, flip_flops=3, block_rams=3, spram=0, lut_rams=16,
+                        multipliers=0, lut_equivalents=28)
+
+
 def test_xc7_counts_block_rams_in_halves():
     area = measure({"CARRY4": 2, "FDRE": 3, "FDSE": 1, "INV": 1, "LUT2": 4, "LUT6": 5, "MUXF7": 1,
                     "RAM32M": 2, "RAMB18E1": 1, "RAMB36E1": 2}, "xc7")

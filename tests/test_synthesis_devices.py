@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sc_neurocore.synthesis import DEVICES, find_device, map_verilog, tools
+from sc_neurocore.synthesis import DEVICES, find_device, map_verilog, place, tools
 from sc_neurocore.synthesis.devices import Resources
 
 REGISTER = "module top(input clk, input d, output reg q); always @(posedge clk) q <= d; endmodule\n"
@@ -22,6 +22,16 @@ def test_resources_are_those_of_nextpnr(family, tmp_path):
             found = json.loads((tmp_path / "report.json").read_text())["utilization"]
             assert device.resources == Resources(*(
                 found.get(name, {"available": 0})["available"] for name in NAMES[family]))
+
+
+def test_gowin_resources_are_those_of_nextpnr(tmp_path):
+    # It packs nothing whose pins are not given, so the register is placed in its harness.
+    counter = REGISTER.replace("reg q", "reg [7:0] q").replace("q <= d", "q <= q + d")
+    place(map_verilog(counter, "top", "gowin"), "gw1nr-9c", (1,), folder=tmp_path)
+    found = json.loads((tmp_path / "report-1.json").read_text())["utilization"]
+    assert DEVICES["gw1nr-9c"].resources == Resources(
+        *(found[name]["available"] for name in ("LUT4", "DFF", "BSRAM")),
+        lut_rams=8 * found["RAM16SDP4"]["available"])
 
 
 def test_an_unknown_device_is_refused():

@@ -17,9 +17,11 @@ endmodule
 """
 
 
-@pytest.mark.parametrize(("family", "register", "lut"), [("ecp5", "TRELLIS_FF", "LUT4"),
-                                                         ("ice40", "SB_DFF", "SB_LUT4")])
-def test_ports_become_four_pins_and_cells_stay(family, register, lut):
+@pytest.mark.parametrize(("family", "register", "lut", "pins", "nets"), [
+    ("ecp5", "TRELLIS_FF", "LUT4", {}, 2),
+    # Its constant 1 is a net, from a cell.
+    ("gowin", "DFF", "LUT2", {"IBUF": 2, "OBUF": 1}, 3), ("ice40", "SB_DFF", "SB_LUT4", {}, 2)])
+def test_ports_become_four_pins_and_cells_stay(family, register, lut, pins, nets):
     mapped = map_verilog(DESIGN, "top", family)
     before = copy.deepcopy(mapped.netlist)
     harness = wrap(mapped.netlist, "top", family)
@@ -27,15 +29,16 @@ def test_ports_become_four_pins_and_cells_stay(family, register, lut):
     module = harness.netlist["modules"]["top"]
     assert set(module["ports"]) == {"clk", "harness_in", "harness_out"}
     assert all(len(port["bits"]) == 1 for port in module["ports"].values())
-    # Four bits come in. Two different ones go out, of which each is held and folded into the next.
-    assert (harness.luts, harness.flip_flops) == (2, 4 + 2 * 2)
+    # Four bits come in. Different ones go out, of which each is held and folded into the next.
+    assert (harness.luts, harness.flip_flops) == (nets, 4 + 2 * nets)
     added = {name: cell for name, cell in module["cells"].items()
              if name not in mapped.module["cells"]}
-    assert cell_counts({"cells": added}) == dict(sorted({register: 8, lut: 2}.items()))
+    assert cell_counts({"cells": added}) == dict(
+        sorted({register: 4 + 2 * nets, lut: nets, **pins}.items()))
     assert {**mapped.module["cells"], **added} == module["cells"]
 
 
-@pytest.mark.parametrize("family", ["ecp5", "ice40"])
+@pytest.mark.parametrize("family", ["ecp5", "gowin", "ice40"])
 def test_every_net_has_one_driver_and_every_output_is_read(family):
     mapped = map_verilog(DESIGN, "top", family)
     module = wrap(mapped.netlist, "top", family).netlist["modules"]["top"]

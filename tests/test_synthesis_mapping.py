@@ -20,8 +20,8 @@ endmodule
 
 
 @pytest.mark.parametrize(("device", "carry", "block_rams"), [
-    ("ecp5", "CCU2C", 1), ("ecp5-85k", "CCU2C", 1), ("ice40-up5k", "SB_CARRY", 5),
-    (find_device("xc7"), "CARRY4", 1)])
+    ("ecp5", "CCU2C", 1), ("ecp5-85k", "CCU2C", 1), ("gowin", "ALU", 1),
+    ("ice40-up5k", "SB_CARRY", 5), (find_device("xc7"), "CARRY4", 1)])
 def test_each_family_gets_its_cells(device, carry, block_rams):
     mapped = map_verilog(DESIGN, "top", device)
     assert mapped.area.block_rams == block_rams
@@ -60,7 +60,7 @@ def test_brackets_stay_where_they_are_bits():
         'assign \\a<3> [1] = b[2] ? "\\x[1]" : \\c.d<0>.e ;')
 
 
-@pytest.mark.parametrize("family", ["ecp5", "ice40"])
+@pytest.mark.parametrize("family", ["ecp5", "gowin", "ice40"])
 def test_a_lane_is_not_taken_for_a_bit(family):
     # Bit 1 of q, and a wire that is called q[1]: Yosys 0.70 by itself makes them one.
     mapped = map_verilog("""

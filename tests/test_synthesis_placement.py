@@ -62,6 +62,10 @@ def test_the_wrong_devices_are_refused():
     with pytest.raises(ValueError, match="Netlist needs 57 block RAMs, more than the 56 of "
                                          "ecp5-25k"):
         place(large, "ecp5-25k")
+    crowded = replace(mapped, family="gowin", area=replace(mapped.area, lut_rams=2161))
+    with pytest.raises(ValueError, match="Netlist needs 2161 LUTs as RAM, more than the 2160 of "
+                                         "gw1nr-9c"):
+        place(crowded, "gw1nr-9c")
     with pytest.raises(ValueError, match="Seeds must be at least one"):
         place(mapped, "ecp5-25k", ())
 

@@ -29,6 +29,14 @@ def test_a_native_tool_comes_from_the_path(monkeypatch, tmp_path):
     assert tools.version("yosys", native=True) == "0.99+1"
 
 
+def test_a_native_nextpnr_may_serve_several_families(monkeypatch, tmp_path):
+    script = tmp_path / "nextpnr-himbaechel"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tools.find("nextpnr-himbaechel-gowin", native=True) == [str(script)]
+
+
 def test_a_failing_tool_leaves_its_log(tmp_path):
     with pytest.raises(ToolError, match=r"yosys failed \(exit code 1\); its log is .*yosys.log:\n"
                                         r"(.*\n)*.*No such command: nonsense"):

@@ -11,9 +11,9 @@ from typing import Any
 from ..extras import require
 from ..synthesis.devices import Device, Resources, find_device
 
-LINK_LUTS = {"ice40": 900, "ecp5": 700}
+LINK_LUTS = {"ice40": 900, "ecp5": 700, "gowin": 900}
 """LUTs to be left to the link, UART and reset when a layout is chosen for a board."""
-LINK_BLOCK_RAMS = {"ice40": 3, "ecp5": 3}
+LINK_BLOCK_RAMS = {"ice40": 3, "ecp5": 3, "gowin": 3}
 """Block RAMs to be left to the link's buffers."""
 
 
@@ -124,6 +124,11 @@ BOARDS = {board.name: board for board in (
           ("rgb_led", 0, "g"),
           "no UART on its USB: a 3.3 V adapter at the header pins 0 (rx, its TXD) and 1 (tx, its "
           "RXD), and ground", connector=("io", 0, "0", "1"), pack=("--compress", "--freq", "38.8")),
+    # Its bridge has been seen to do up to 3 Mbaud (sipeed/TangNano-9K-example, issue 7), and to
+    # garble data on other systems (issue 29); Sipeed's own examples use 115200.
+    Board("tang-nano-9k", "Tang Nano 9K", "tang_nano_9k:TangNano9kPlatform",
+          find_device("gw1nr-9c"), 27e6, 115200, "tangnano9k", ("led", 0),
+          "UART: the second port of its BL702; lamp: LED 0", pack=("-d", "GW1N-9C")),
 )}
 """By name."""
 DEFAULT = "icebreaker"

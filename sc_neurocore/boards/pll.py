@@ -1,10 +1,10 @@
-"""Dividers of the PLLs, as icepll and ecppll choose them.
+"""Dividers of the PLLs, as icepll, ecppll and gowin_pll choose them.
 
 All frequencies are exact: the clock that comes out is not quite the one that was asked for, and the
 UART is divided from what comes out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
@@ -23,6 +23,12 @@ _ECP5_PFD = (3.125e6, 400e6)
 _ECP5_VCO = (400e6, 800e6)
 ECP5_RANGE = (3.125e6, 400e6)
 """Of what comes out (ECP5 data sheet, sysCLOCK PLL timing)."""
+
+_GOWIN_PFD = (3e6, 400e6)
+_GOWIN_VCO = (400e6, 1200e6)
+_GOWIN_OUTPUTS = (2, 4, 8, *range(16, 129, 16))
+GOWIN_RANGE = (3.125e6, 600e6)
+"""Of what comes out (Gowin DS117, PLL characteristics of GW1NR-9, C6/I5)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,19 @@ class Ecp5Pll:
         return (self.output_divisor - 1) // 2
 
 
-Pll = TypeVar("Pll", Ice40Pll, Ecp5Pll)
+@dataclass(frozen=True)
+class GowinPll:
+    """RPLL with its output fed back inside: out = in / input · feedback."""
+
+    input_divisor: int
+    feedback_divisor: int
+    output_divisor: int
+    vco_hz: Fraction
+    out_hz: Fraction
+
+
+AnyPll = Ice40Pll | Ecp5Pll | GowinPll
+Pll = TypeVar("Pll", Ice40Pll, Ecp5Pll, GowinPll)
 
 
 def ice40_pll(in_hz: float, out_hz: float) -> Ice40Pll:
@@ -106,6 +124,36 @@ def _ecp5_settings(in_hz: Fraction) -> Iterator[Ecp5Pll]:
             for output in range(1, 129):
                 if _ECP5_VCO[0] <= out * output <= _ECP5_VCO[1]:
                     yield Ecp5Pll(input_divisor, feedback, output, out * output, out)
+
+
+def gowin_pll(in_hz: float, out_hz: float) -> GowinPll:
+    """Choose dividers for GW1NR-9.
+
+    Raises
+    ------
+    ValueError
+        If the PLL can't make such a clock.
+    """
+    best = min(_gowin_settings(Fraction(in_hz)), key=lambda each: abs(each.out_hz - out_hz),
+               default=None)
+    return _checked(best, in_hz, out_hz, GOWIN_RANGE)
+
+
+def _gowin_settings(in_hz: Fraction) -> Iterator[GowinPll]:
+    for input_divisor in range(1, 65):
+        detector = in_hz / input_divisor
+        if not _GOWIN_PFD[0] <= detector <= _GOWIN_PFD[1]:
+            continue
+        for feedback in range(1, 65):
+            out = detector * feedback
+            for output in _GOWIN_OUTPUTS:
+                if _GOWIN_VCO[0] < out * output < _GOWIN_VCO[1]:    # gowin_pll stays inside
+                    yield GowinPll(input_divisor, feedback, output, out * output, out)
+
+
+CHOOSE: dict[str, Callable[[float, float], AnyPll]] = {
+    "ecp5": ecp5_pll, "gowin": gowin_pll, "ice40": ice40_pll}
+"""By family."""
 
 
 def _checked(best: Pll | None, in_hz: float, out_hz: float, limits: tuple[float, float]) -> Pll:

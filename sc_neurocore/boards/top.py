@@ -22,8 +22,9 @@ from ..gateware.board_top import BoardTop
 from ..gateware.uart import baud_divisor
 from ..network import IntegerNetwork
 from ..spec import AcceleratorSpec
+from ..synthesis.flows import FLOWS
 from . import Board
-from .pll import Ecp5Pll, Ice40Pll, ecp5_pll, ice40_pll
+from .pll import CHOOSE, AnyPll, Ecp5Pll, GowinPll, Ice40Pll
 
 TOP = "board"
 RESET_S = 15e-6
@@ -90,7 +91,7 @@ class Clocking(Elaboratable):
         Its dividers; without any, the clock is the oscillator's.
     """
 
-    def __init__(self, pad: bool, oscillator_hz: float, pll: Ice40Pll | Ecp5Pll | None):
+    def __init__(self, pad: bool, oscillator_hz: float, pll: AnyPll | None):
         self._pad, self._oscillator_hz, self._pll = pad, oscillator_hz, pll
         self._clock_hz = oscillator_hz if pll is None else float(pll.out_hz)
 
@@ -107,7 +108,9 @@ class Clocking(Elaboratable):
             if self._pll is None:
                 m.d.comb += [clk.eq(buffer.i), locked.eq(1)]
             else:
-                self._make_ecp5(m, self._pll, buffer.i, clk, locked)
+                make: Any = (self._make_gowin if isinstance(self._pll, GowinPll)
+                             else self._make_ecp5)
+                make(m, self._pll, buffer.i, clk, locked)
 
         m.domains.start = ClockDomain(reset_less=True, local=True)
         m.d.comb += [ClockSignal("start").eq(clk), ClockSignal("sync").eq(clk)]
@@ -143,6 +146,18 @@ class Clocking(Elaboratable):
             i_CLKI=oscillator, i_CLKFB=clk, i_RST=C(0, 1), i_STDBY=C(0, 1), i_PHASESEL0=C(0, 1),
             i_PHASESEL1=C(0, 1), i_PHASEDIR=C(1, 1), i_PHASESTEP=C(1, 1), i_PHASELOADREG=C(1, 1),
             i_PLLWAKESYNC=C(0, 1), i_ENCLKOP=C(0, 1), o_CLKOP=clk, o_LOCK=locked)
+
+
+    def _make_gowin(self, m: Module, pll: GowinPll, oscillator: Any, clk: Signal, locked: Signal
+                    ) -> None:
+        # Gowin UG286: dividers from parameters, feedback inside, nothing shifted.
+        unused = {"FBDSEL": 6, "IDSEL": 6, "ODSEL": 6, "PSDA": 4, "DUTYDA": 4, "FDLY": 4,
+                  "RESET": 1, "RESET_P": 1, "CLKFB": 1}
+        m.submodules.pll = Instance(
+            "rPLL", p_DEVICE="GW1NR-9C", p_FCLKIN=f"{self._oscillator_hz / 1e6:g}",
+            p_IDIV_SEL=pll.input_divisor - 1, p_FBDIV_SEL=pll.feedback_divisor - 1,
+            p_ODIV_SEL=pll.output_divisor, i_CLKIN=oscillator, o_CLKOUT=clk, o_LOCK=locked,
+            **{f"i_{pin}": C(0, width) for pin, width in unused.items()})
 
 
 class _Pins(Elaboratable):
@@ -196,8 +211,8 @@ def generate(network: IntegerNetwork, board: Board, spec: AcceleratorSpec, clock
         platform.add_resources([UARTResource(0, rx=rx, tx=tx, conn=(connector, number),
                                              attrs=Attrs(IO_TYPE="LVCMOS33"))])
     oscillator_hz = float(platform.default_clk_frequency)
-    choose = ice40_pll if board.device.family == "ice40" else ecp5_pll
-    pll = None if clock_hz == oscillator_hz else choose(oscillator_hz, clock_hz)
+    pll = (None if clock_hz == oscillator_hz
+           else CHOOSE[board.device.family](oscillator_hz, clock_hz))
     found = oscillator_hz if pll is None else float(pll.out_hz)
     # Amaranth warns of a component that is not used because it could not be made.
     spec.check(network)
@@ -205,5 +220,5 @@ def generate(network: IntegerNetwork, board: Board, spec: AcceleratorSpec, clock
     top = _Pins(board, Clocking(board.pad, oscillator_hz, pll),
                 BoardTop(network, spec, found, baud))
     files = platform.prepare(top, TOP, debug_verilog=True, emit_src=False).files
-    suffix = "pcf" if board.device.family == "ice40" else "lpf"
-    return Source(files[f"{TOP}.debug.v"], files[f"{TOP}.{suffix}"], found)
+    constraints = files[f"{TOP}.{FLOWS[board.device.family].constraints}"]
+    return Source(files[f"{TOP}.debug.v"], constraints, found)

@@ -86,11 +86,11 @@ def layout_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
     """Add the options of an accelerator's layout: the layout itself, or a goal for it."""
     options = [
         click.option("--device", metavar="NAME",
-                     help="ecp5-25k, -45k, -85k, ice40-up5k or ice40-hx8k: without --lanes, choose "
-                          "the layout for it."),
+                     help="ecp5-25k, -45k, -85k, gw1nr-9c, ice40-up5k or ice40-hx8k: without "
+                          "--lanes, choose the layout for it."),
         click.option("--clock-hz", type=FREQUENCY, metavar="N",
-                     help="Clock that these are reckoned with.  [default: 100e6 on ECP5, 24e6 on "
-                          "ice40-up5k, 48e6 on ice40-hx8k]"),
+                     help="Clock that these are reckoned with.  [default: 100e6 on ECP5, 27e6 on "
+                          "gw1nr-9c, 24e6 on ice40-up5k, 48e6 on ice40-hx8k]"),
         click.option("--beats", type=int, default=8, show_default=True,
                      help="Intensities in an input transfer.")]
     function = board_layout_options(function)

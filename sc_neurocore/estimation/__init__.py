@@ -24,7 +24,8 @@ def estimate(network: IntegerNetwork, spec: AcceleratorSpec, family: str) -> Are
     ----------
     network : IntegerNetwork
     spec : AcceleratorSpec
-    family : "ecp5" or "ice40"
+    family : str
+        One of `FAMILIES`.
 
     Raises
     ------

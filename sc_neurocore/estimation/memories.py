@@ -1,8 +1,9 @@
 """What Yosys makes a memory of, and how many of them: its own choice, by its own costs.
 
 A memory of so many rows and bits may become block RAM, LUT RAM or plain logic. Yosys takes what is
-cheapest by the costs that its description of a family has (``techlibs/lattice`` and
-``techlibs/ice40`` of Yosys 0.70, and ``passes/memory/memory_libmap.cc``); so does this.
+cheapest by the costs that its description of a family has (``techlibs/lattice``,
+``techlibs/gowin`` and ``techlibs/ice40`` of Yosys 0.70, and ``passes/memory/memory_libmap.cc``); so
+does this.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ class Ram:
     """A kind of RAM of a family.
 
     It has ``1 << address_bits`` entries of ``widths[0]`` bits, or fewer and wider ones. A write
-    enable covers ``byte`` bits, or the whole width if that is less.
+    enable covers ``byte`` bits, or the whole width if that is less. ``scales``: one of which only
+    some bits are used costs less.
     """
 
     name: str
@@ -28,13 +30,16 @@ class Ram:
     widths: tuple[int, ...]
     byte: int
     cost: float
+    scales: bool = False
 
 
 _DP16KD = Ram("block", 14, (1, 2, 4, 9, 18, 36), 9, 128)
 _DPR16X4 = Ram("lut", 4, (4,), 4, 4)
+_RAM16SDP4 = Ram("lut", 4, (4,), 4, 4, scales=True)
 _RAM40 = Ram("block", 11, (2, 4, 8, 16), 1, 64)
-RAMS = {"ecp5": (_DP16KD, _DPR16X4), "ice40": (_RAM40,)}
-"""By family. Where a family has none that suits, a memory is logic."""
+RAMS = {"ecp5": (_DP16KD, _DPR16X4), "gowin": (_DP16KD, _RAM16SDP4), "ice40": (_RAM40,)}
+"""By family; Gowin's BSRAM has the shapes and the cost of a DP16KD. Where a family has none that
+suits, a memory is logic."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ def ram_choice(ram: Ram, rows: int, width: int, writes: int) -> Choice:
             byte = min(ram.byte, unit)
             padded = writes * (-(-(width // writes) // byte) * byte)
         count = -(-banks * padded // unit)
-        cost = (ram.cost * count + _SELECT * (banks - 1) * width + _PORT
+        used = banks * width / unit if ram.scales else count
+        cost = (ram.cost * used + _SELECT * (banks - 1) * width + _PORT
                 + (_SELECT * banks * writes if banks > 1 else 0))
         if best is None or cost < best.cost:
             best = Choice(ram.name, count, banks, cost)

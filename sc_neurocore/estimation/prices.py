@@ -6,7 +6,7 @@ the others there tell how far the estimates can be trusted.
 
 from math import ceil
 
-from ..synthesis.area import Area
+from ..synthesis.area import CARRY_LUTS, LUT_RAM_LUTS, Area
 from .cells import Cells
 
 LUTS: dict[str, dict[str, float]] = {
@@ -23,6 +23,18 @@ LUTS: dict[str, dict[str, float]] = {
         "summed bit": 1.1, "spram": 8.0, "parameter rows": 20.0, "parameter row bit": 1.0,
         "fold store": 40.0, "leaving bit": 1.0,
         "product bit": 1.0, "load target": 2.0},
+    "gowin": {
+        "encoder": 21.119, "even lane": 0.953, "draw bit": 2.708, "lfsr": 54.818,
+        "plane bit": 0.318, "deep queue": 17.157, "queue": 5.348, "queued bit": 0.092,
+        "serializer": 8.501, "group lane": 2.303, "word lane": 0.842, "layer": 32.975,
+        "row bit": 0.669, "phase": 11.892, "lane": 2.276, "weight bit": 0.924,
+        "loaded bit": 0.602, "parameter bit": 0, "parameter": 0.044, "direct bit": 2.948,
+        "replay": 31.95, "replayed bit": 3.322, "bank": 1.145, "bank bit": 2.2, "readout": 5.811,
+        "count bit": 3.262, "selected bit": 0.617, "current bit": 2.639,
+        "spike input lane": 0.657, "saturating bit": 1.419, "direct layer": 8.76,
+        "constant bit": 0.105, "register file bit": 0.7, "second lane": 4, "summed bit": 1.1,
+        "parameter rows": 20, "parameter row bit": 1, "fold store": 40, "leaving bit": 1,
+        "product bit": 1, "load target": 2},
     "ice40": {
         "adder bit": 0.443, "encoder": 9.366, "even lane": 0.461, "draw bit": 2.533,
         "lfsr": 51.746, "plane bit": 0.8, "deep queue": 18.984, "queue": 4.823,
@@ -39,9 +51,6 @@ LUTS: dict[str, dict[str, float]] = {
 }
 """LUTs of each kind of logic that `Cells` name."""
 
-_DPR16X4_LUTS = 6
-"""LUTs that a LUT RAM takes, see `synthesis.area`."""
-
 
 def area(cells: Cells, family: str) -> Area:
     """Area of cells of a family."""
@@ -50,7 +59,6 @@ def area(cells: Cells, family: str) -> Area:
                  + price.get("adder bit", 0) * sum(cells.adders))
     carries = (sum(ceil(bits / 2) for bits in cells.adders) if family == "ecp5"
                else sum(cells.adders))
-    lut_rams = _DPR16X4_LUTS * cells.lut_rams
-    halves = 2 * carries if family == "ecp5" else 0
+    lut_rams = LUT_RAM_LUTS.get(family, 0) * cells.lut_rams
     return Area(luts, carries, cells.flip_flops, cells.block_rams, cells.spram, lut_rams, 0,
-                luts + halves + lut_rams)
+                luts + CARRY_LUTS.get(family, 0) * carries + lut_rams)

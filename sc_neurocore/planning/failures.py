@@ -42,7 +42,8 @@ def _does_not_fit(network: IntegerNetwork, device: Device, least: Candidate, sea
     needed, available = {"LUTs": (least.area.lut_equivalents, has.luts),
                          "flip-flops": (least.area.flip_flops, has.flip_flops),
                          "block RAMs": (least.area.block_rams, has.block_rams),
-                         "SPRAMs": (least.area.spram, has.spram)}[name]
+                         "SPRAMs": (least.area.spram, has.spram),
+                         "LUTs as RAM": (least.area.lut_rams, has.lut_rams)}[name]
     advice = [f"use {each.name}" for each in other_devices(device)
               if searches(each).fastest() is not None][:1]
     text = f"{shape_name(network)} takes at least {needed} {name}"

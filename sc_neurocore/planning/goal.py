@@ -8,7 +8,7 @@ from ..synthesis.devices import DEVICES, Device, Resources, find_device
 from .workload import Pace
 
 CLOCKS_HZ = {"ecp5-25k": 100e6, "ecp5-45k": 100e6, "ecp5-85k": 100e6, "ice40-up5k": 24e6,
-             "ice40-hx8k": 48e6}
+             "ice40-hx8k": 48e6, "gw1nr-9c": 27e6}
 """Clocks that the accelerator is taken to reach on a device, where no other is given."""
 FILL = 0.85
 """Share of a device's LUTs and flip-flops that may be used; routing what is fuller takes long, and
@@ -70,7 +70,8 @@ def shares(area: Area, has: Resources) -> dict[str, float]:
             "flip-flops": area.flip_flops / (FILL * has.flip_flops),
             "block RAMs": area.block_rams / has.block_rams,
             "SPRAMs": area.spram / has.spram if area.spram and has.spram
-            else float("inf") if area.spram else 0.0}
+            else float("inf") if area.spram else 0.0,
+            "LUTs as RAM": area.lut_rams / has.lut_rams if has.lut_rams else 0.0}
 
 
 def fits(area: Area, has: Resources) -> bool:

@@ -10,9 +10,10 @@ from .choices import Choice, layout
 from .goal import Goal, fits, shares
 from .workload import Pace, Workload
 
-PRICES = ({"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 1.0, "SPRAMs": 1.0},
-          {"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 20.0, "SPRAMs": 1.0},
-          {"LUTs": 20.0, "flip-flops": 20.0, "block RAMs": 1.0, "SPRAMs": 1.0})
+PRICES = (
+    {"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 1.0, "SPRAMs": 1.0, "LUTs as RAM": 1.0},
+    {"LUTs": 1.0, "flip-flops": 1.0, "block RAMs": 20.0, "SPRAMs": 1.0, "LUTs as RAM": 1.0},
+    {"LUTs": 20.0, "flip-flops": 20.0, "block RAMs": 1.0, "SPRAMs": 1.0, "LUTs as RAM": 20.0})
 """What a share of each resource is worth: alike; or, where no layout fits then, one of them is
 saved at the cost of the others."""
 

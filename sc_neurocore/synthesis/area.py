@@ -9,9 +9,13 @@ _XC7_LUT_RAMS = {"RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RA
                  "SRLC16E": 1, "SRLC32E": 1}
 """LUTs that distributed RAM and shift registers take, by cell (UG474, tables 2-3 and 2-8)."""
 
-_DPR16X4_LUTS = 6
-"""A TRELLIS_DPR16X4 is four LUTs, and its write port takes the place of two more: nextpnr packs it
-as four TRELLIS_COMB and two that are blocked."""
+LUT_RAM_LUTS = {"ecp5": 6, "gowin": 8}
+"""LUTs that a RAM of 16 × 4 bits takes. A TRELLIS_DPR16X4 is four LUTs, and its write port takes
+the place of two more: nextpnr packs it as four TRELLIS_COMB and two that are blocked. A RAM16SDP4
+is four LUTs, and nextpnr leaves the other four of its tile, and its flip-flops, unused."""
+
+CARRY_LUTS = {"ecp5": 2, "gowin": 1}
+"""LUTs that are in a CCU2C, and in an ALU."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,13 @@ class Area:
     Parameters
     ----------
     luts : int
-        LUTs of logic, of any size; of four inputs at most on ECP5 and iCE40, of six on xc7.
+        LUTs of logic, of any size; of four inputs at most, of six on xc7.
     carries : int
-        CCU2C, SB_CARRY or CARRY4.
+        CCU2C, ALU, SB_CARRY or CARRY4.
     flip_flops : int
     block_rams : int
-        DP16KD (18 Kbit), SB_RAM40_4K (4 Kbit), or RAMB18 (18 Kbit; a RAMB36 counts as two).
+        DP16KD or BSRAM (18 Kbit), SB_RAM40_4K (4 Kbit), or RAMB18 (18 Kbit; a RAMB36 counts as
+        two).
     spram : int
         SB_SPRAM256KA (256 Kbit).
     lut_rams : int
@@ -35,7 +40,8 @@ class Area:
         DSP cells.
     lut_equivalents : int
         LUTs that all logic takes. ECP5: LUT4, two for each CCU2C (which is two LUTs and their
-        carries) and six for each TRELLIS_DPR16X4. iCE40 and xc7: LUTs and those of distributed
+        carries) and six for each TRELLIS_DPR16X4. Gowin: LUTs, one for each ALU (which is a LUT and
+        its carry) and eight for each RAM16SDP4. iCE40 and xc7: LUTs and those of distributed
         RAM; a carry sits beside the LUT that uses it.
     """
 
@@ -74,19 +80,25 @@ def measure(cells: Mapping[str, int], family: str) -> Area:
     count = dict.fromkeys(("luts", "carries", "flip_flops", "block_rams", "spram", "lut_rams",
                            "multipliers"), 0)
     for cell, number in cells.items():
-        kind, weight = _kind(cell, family)
+        kind, weight = cell_kind(cell, family)
         if kind != "free":
             count[kind] += weight * number
-    halves = 2 * count["carries"] if family == "ecp5" else 0
-    return Area(**count, lut_equivalents=count["luts"] + halves + count["lut_rams"])
+    return Area(**count, lut_equivalents=count["luts"] + count["lut_rams"]
+                + CARRY_LUTS.get(family, 0) * count["carries"])
 
 
-def _kind(cell: str, family: str) -> tuple[str, int]:
-    """Which number of an area a cell adds to, and how much."""
+def cell_kind(cell: str, family: str) -> tuple[str, int]:
+    """Which number of an area a cell adds to, and how much; ("free", 0) if to none.
+
+    Raises
+    ------
+    ValueError
+        If that is not known.
+    """
     kinds = _KINDS[family]
     if cell in kinds:
         return kinds[cell]
-    prefix = {"ice40": "SB_DFF"}.get(family)
+    prefix = {"gowin": "DFF", "ice40": "SB_DFF"}.get(family)
     if prefix and cell.startswith(prefix):
         return "flip_flops", 1
     if family == "ice40" and cell.startswith("SB_RAM40_4K"):
@@ -99,8 +111,16 @@ _KINDS: dict[str, dict[str, tuple[str, int]]] = {
     # and PLLs.
     "ecp5": {"LUT4": ("luts", 1), "CCU2C": ("carries", 1), "TRELLIS_FF": ("flip_flops", 1),
              "DP16KD": ("block_rams", 1), "PDPW16KD": ("block_rams", 1),
-             "TRELLIS_DPR16X4": ("lut_rams", _DPR16X4_LUTS), "MULT18X18D": ("multipliers", 1),
+             "TRELLIS_DPR16X4": ("lut_rams", LUT_RAM_LUTS["ecp5"]),
+             "MULT18X18D": ("multipliers", 1),
              **dict.fromkeys(("PFUMX", "L6MUX21", "TRELLIS_IO", "EHXPLLL"), ("free", 0))},
+    # The last ones are constants, pins and a PLL.
+    "gowin": {**{f"LUT{inputs}": ("luts", 1) for inputs in range(1, 5)}, "ALU": ("carries", 1),
+              **dict.fromkeys(("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B"), ("block_rams", 1)),
+              **{f"RAM16SDP{bits}": ("lut_rams", LUT_RAM_LUTS["gowin"]) for bits in (1, 2, 4)},
+              **dict.fromkeys(("MULT9X9", "MULT18X18", "MULT36X36"), ("multipliers", 1)),
+              **{f"MUX2_LUT{inputs}": ("free", 0) for inputs in range(5, 9)},
+              **dict.fromkeys(("VCC", "GND", "IBUF", "OBUF", "TBUF", "rPLL"), ("free", 0))},
     "ice40": {"SB_LUT4": ("luts", 1), "SB_CARRY": ("carries", 1), "SB_MAC16": ("multipliers", 1),
               "SB_SPRAM256KA": ("spram", 1),
               **dict.fromkeys(("SB_IO", "SB_GB_IO", "SB_PLL40_PAD", "SB_PLL40_CORE"),

@@ -48,6 +48,8 @@ class _Builder:
         self.flip_flops += 1
         if self.family == "ice40":
             self._add("SB_DFF", {}, {"C": self._clock, "D": data}, {"Q": output})
+        elif self.family == "gowin":
+            self._add("DFF", {}, {"CLK": self._clock, "D": data}, {"Q": output})
         else:
             self._add("TRELLIS_FF", {"GSR": "DISABLED", "CEMUX": "1 ", "CLKMUX": "CLK",
                                      "LSRMUX": "LSR", "REGSET": "RESET"},
@@ -61,14 +63,27 @@ class _Builder:
         if self.family == "ice40":
             self._add("SB_LUT4", {"LUT_INIT": table},
                       {"I0": one, "I1": other, "I2": "0", "I3": "0"}, {"O": output})
+        elif self.family == "gowin":
+            self._add("LUT2", {"INIT": table[-4:]}, {"I0": one, "I1": other}, {"F": output})
         else:
             self._add("LUT4", {"INIT": table}, {"A": one, "B": other, "C": "0", "D": "0"},
                       {"Z": output})
         return output
 
+    def pin(self, net: Bit, direction: str) -> Bit:
+        """Net of a port from or to a net inside: itself, where nextpnr adds the buffer."""
+        if self.family != "gowin":
+            return net
+        outside = self.net()
+        if direction == "input":
+            self._add("IBUF", {}, {"I": outside}, {"O": net})
+        else:
+            self._add("OBUF", {}, {"I": net}, {"O": outside})
+        return outside
+
     def _add(self, kind: str, parameters: dict[str, str], inputs: dict[str, Bit],
              outputs: dict[str, Bit]) -> None:
-        name = f"$harness${self.luts}.{self.flip_flops}.{kind}"
+        name = f"$harness${len(self.cells)}.{kind}"
         self.cells[name] = {
             "hide_name": 1, "type": kind, "parameters": parameters, "attributes": {},
             "port_directions": {**dict.fromkeys(inputs, "input"),
@@ -100,9 +115,11 @@ def wrap(netlist: dict[str, Any], top: str, family: str) -> Harness:
     for bit in _outputs(ports):
         held = builder.register(bit, builder.net())
         folded = builder.register(builder.exclusive_or(held, folded), builder.net())
-    wrapped = {**module, "cells": builder.cells, "ports": {
-        CLOCK: clock, "harness_in": {"direction": "input", "bits": [first]},
-        "harness_out": {"direction": "output", "bits": [folded]}}}
+    pins = {CLOCK: (clock["bits"][0], "input"), "harness_in": (first, "input"),
+            "harness_out": (folded, "output")}
+    wrapped = {**module, "ports": {
+        name: {"direction": direction, "bits": [builder.pin(net, direction)]}
+        for name, (net, direction) in pins.items()}, "cells": builder.cells}
     return Harness({**netlist, "modules": {top: wrapped}}, builder.luts, builder.flip_flops)
 
 

@@ -15,6 +15,7 @@ SCRIPTS = {
     # Without the muxes that make LUTs of 5 to 7 inputs, which tie LUTs to each other's places:
     # docs/synthesis.md has the numbers.
     "ecp5": "synth_ecp5 -nowidelut",
+    "gowin": "synth_gowin -noiopads -nowidelut",
     "ice40": "synth_ice40",
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
 }

@@ -2,7 +2,8 @@
 
 What is simulated then is what Yosys, and our pass that uses block RAMs' output registers, made of
 the accelerator: LUTs, carries, flip-flops and memories, each by a model of the family's cells.
-Those are Yosys's own, but for ECP5's block RAM, of which Yosys has none (``DP16KD.v``).
+Those are Yosys's own, but for block RAMs of ECP5 and Gowin, of which Yosys has none (``DP16KD.v``,
+``BSRAM.v``).
 """
 
 import importlib.util
@@ -15,9 +16,10 @@ from ..extras import DISTRIBUTION, ToolError
 from .mapping import Mapped
 
 _SOURCES = {"ecp5": ("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
-            "ice40": ("ice40/cells_sim.v",)}
+            "gowin": ("gowin/cells_sim.v",), "ice40": ("ice40/cells_sim.v",)}
 """Files of Yosys with models of a family's cells."""
-OWN_MODELS = {"DP16KD": Path(__file__).with_name("DP16KD.v")}
+_OWN_SOURCES = {"ecp5": ("DP16KD.v",), "gowin": ("BSRAM.v",)}
+"""Files beside this one with models that take the place of Yosys's."""
 FAMILIES = tuple(_SOURCES)
 """Families whose netlists can be simulated."""
 
@@ -85,14 +87,15 @@ def _parameter(value: Any) -> str:
 def _models(family: str, types: set[str]) -> Iterator[str]:
     """Models of cells, and of the cells that they consist of."""
     known: dict[str, str] = {}
-    for name in _SOURCES[family]:
-        text = (_share() / name).read_text(encoding="utf-8")
+    paths = [*(_share() / name for name in _SOURCES[family]),
+             *(Path(__file__).with_name(name) for name in _OWN_SOURCES.get(family, ()))]
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
         modules = list(_MODULE.finditer(text))
         if modules:
             yield "\n".join(line for line in text[:modules[0].start()].splitlines()
                             if not line.startswith(("(*", "`timescale", "`include"))) + "\n"
         known |= {module[1]: module[0] for module in modules}
-    known |= {name: path.read_text(encoding="utf-8") for name, path in OWN_MODELS.items()}
     wanted, done = sorted(types), set[str]()
     while wanted:
         name = wanted.pop()

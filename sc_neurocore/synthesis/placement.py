@@ -17,7 +17,7 @@ from .mapping import Mapped
 SEEDS = (1, 2, 3, 4, 5)
 LIMIT_S = 4 * 3600.0
 """Seconds that one run may take: much more than any needs, but not for ever, as a router may."""
-NETLIST = "in_harness.json"
+NETLIST, PINS = "in_harness.json", "in_harness.cst"
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,10 @@ def place(mapped: Mapped, device: Device | str, seeds: Sequence[int] = SEEDS, *,
     check_fits(mapped.area, device)
     target = device.target_mhz if target_mhz is None else target_mhz
     harness = wrap(mapped.netlist, mapped.top, mapped.family)
+    arguments = [*device.arguments, *(("--vopt", f"cst={PINS}") if device.harness_pins else ())]
 
     def run(seed: int) -> Run:
-        tools.run(program, [*device.arguments, "--json", NETLIST, "--seed", str(seed),
+        tools.run(program, [*arguments, "--json", NETLIST, "--seed", str(seed),
                             "--freq", str(target), "--timing-allow-fail",
                             "--report", f"report-{seed}.json"],
                   working, f"nextpnr-{seed}.log", native=native, limit_s=LIMIT_S)
@@ -131,6 +132,11 @@ def place(mapped: Mapped, device: Device | str, seeds: Sequence[int] = SEEDS, *,
 
     with tools.working_folder(folder) as working:
         (working / NETLIST).write_text(json.dumps(harness.netlist))
+        if device.harness_pins:
+            ports = harness.netlist["modules"][mapped.top]["ports"]
+            (working / PINS).write_text("".join(
+                f'IO_LOC "{port}" {pin};\n'
+                for port, pin in zip(ports, device.harness_pins, strict=True)))
         with ThreadPoolExecutor(jobs) as pool:
             runs = tuple(pool.map(run, seeds))
     return Placement(device, target, runs, (harness.luts, harness.flip_flops),
@@ -145,8 +151,9 @@ def check_fits(area: Area, device: Device) -> None:
             ("LUTs", area.lut_equivalents, device.resources.luts),
             ("flip-flops", area.flip_flops, device.resources.flip_flops),
             ("block RAMs", area.block_rams, device.resources.block_rams),
-            ("SPRAMs", area.spram, device.resources.spram)):
-        if needed > available:
+            ("SPRAMs", area.spram, device.resources.spram),
+            ("LUTs as RAM", area.lut_rams, device.resources.lut_rams)):
+        if available is not None and needed > available:
             raise ValueError(f"Netlist needs {needed} {name}, more than the {available} of "
                              f"{device.name}")
 

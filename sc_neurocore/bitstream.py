@@ -11,7 +11,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +24,10 @@ from .identity import parameters_crc32
 from .network import IntegerNetwork
 from .parameters import Capacity
 from .spec import AcceleratorSpec
-from .synthesis import flows, mapping, output_registers, tools, write_clocks
+from .synthesis import flows, mapping, output_registers, routing, tools, write_clocks
 from .synthesis.activity import Activity, observe
 from .synthesis.area import Area
-from .synthesis.placement import LIMIT_S, CriticalPath, Run, check_fits, read_report
+from .synthesis.placement import CriticalPath, Run, check_fits, read_report
 
 if TYPE_CHECKING:
     from .boards.top import Source
@@ -37,10 +36,6 @@ MANIFEST, REPORT = "manifest.json", "report.json"
 LOADER = "openFPGALoader"
 SEEDS = (1, 2, 3, 4)
 """Of nextpnr, tried one after the other until the clock is met."""
-TURNS = 1000
-"""Iterations after which router2 is taken to do so; it needs some dozens."""
-BATCHES = 20
-"""Batches of arcs in which router1 has to rip up another one for each, and is taken to do so."""
 
 Progress = Callable[[str], None]
 
@@ -255,9 +250,9 @@ def _key(source: "Source", board: Board, versions: dict[str, str]) -> str:
     device = board.device
     return _hash(json.dumps([
         source.verilog, source.constraints, source.clock_hz, device.name, device.arguments,
-        board.pack, SEEDS, TURNS, BATCHES, versions, *(
+        board.pack, SEEDS, versions, *(
             Path(str(module.__file__)).read_text()
-            for module in (flows, mapping, output_registers, write_clocks))]).encode())
+            for module in (flows, mapping, output_registers, routing, write_clocks))]).encode())
 
 
 def _unchanged(output: Path, key: str) -> dict[str, Any] | None:
@@ -298,24 +293,17 @@ def _place(source: "Source", board: Board, working: Path, native: bool, progress
     from .boards.top import TOP
 
     device, wanted_mhz = board.device, source.clock_hz / 1e6
-    flow = flows.FLOWS[device.family]
+    arguments = [*flows.FLOWS[device.family].place_arguments(TOP), "--json", f"{TOP}.json",
+                 "--freq", f"{wanted_mhz:.6f}", "--timing-allow-fail", "--report", "timing.json"]
     missed: list[Run] = []
-    arguments = [each for each in device.arguments if each not in ("--router", "router2")]
-    for seed, router in product(SEEDS, flow.routers):
-        if seed in {run.seed for run in missed}:
-            continue
-        progress(f"placing and routing, seed {seed}, {router}")
-        log = f"nextpnr-{seed}-{router}.log"
+    for seed in SEEDS:
+        progress(f"placing and routing, seed {seed}")
         try:
-            tools.run(device.program, [
-                *arguments, *flow.place_arguments(TOP), "--router", router, "--json",
-                f"{TOP}.json", "--seed", str(seed), "--freq", f"{wanted_mhz:.6f}",
-                "--timing-allow-fail", "--report", "timing.json"],
-                working, log, native=native, limit_s=LIMIT_S, endless=_is_endless)
+            routing.route(device, seed, arguments, working, native=native)
         except tools.EndlessError:
             continue
         except ToolError as error:
-            if re.search(r"ERROR: .*(place|bels|BELs|locations)", (working / log).read_text()):
+            if re.search(r"ERROR: .*(place|bels|BELs|locations)", str(error)):
                 raise BuildError(f"{error}\n{_advice(board)}") from None
             raise
         run = read_report(json.loads((working / "timing.json").read_text()), seed)
@@ -331,14 +319,6 @@ def _place(source: "Source", board: Board, working: Path, native: bool, progress
         f"Clock of {wanted_mhz:g} MHz is not met: {best.fmax_mhz:.1f} MHz is the best of "
         f"{len(SEEDS)} seeds, the slowest path being {best.path}; ask for less with --clock-hz, or "
         "try fewer lanes")
-
-
-def _is_endless(end: str) -> bool:
-    """Whether the end of nextpnr's log is that of a router that goes round in circles."""
-    turns = re.findall(r"^Info: +iter=(\d+) ", end, re.MULTILINE)
-    batches = re.findall(r"^Info: +\d+ \| +\d+ +(\d+) \|", end, re.MULTILINE)
-    return ((bool(turns) and int(turns[-1]) > TURNS)
-            or (len(batches) > BATCHES and len(set(batches[-BATCHES:])) == 1))
 
 
 def _advice(board: Board) -> str:

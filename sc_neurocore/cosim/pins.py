@@ -42,7 +42,8 @@ def verify_at_pins(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Ac
     TypeError, ValueError
         If intensities or spec do not fit the network, or there is no image.
 
-    A board that does not answer, or is another one, is a mismatch, and no error.
+    A board that does not answer, or is another one, is a mismatch, and no error; so is anything
+    that the host has to mend, since this line damages nothing.
     """
     spec.check(network)
     images, _ = network.check_batch(intensities)
@@ -55,8 +56,11 @@ def verify_at_pins(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Ac
                         retries=RETRIES) as board):
             for index, image in enumerate(images):
                 _compare(comparison, board, spec, index, image)
+            faults = host.summary(board.activity.faults)
     except (host.LinkError, host.WrongBoardError) as error:
-        comparison.add(Mismatch("fault", "link", None, None, None, None, str(error), "none"))
+        faults = str(error)
+    if faults:
+        comparison.add(Mismatch("fault", "link", None, None, None, None, faults, "none"))
     return Report(network.shape, len(images), (comparison,))
 
 

@@ -134,7 +134,9 @@ int main(int count, char **arguments) {
             board.rx = sender.next();
             cycle();
             if (receiver.take(board.tx)) write_byte(terminal, receiver.byte);
+            // In each cycle: bytes follow each other as bursts do, always with a stop bit at the end.
+            const bool idle = sender.idle() && receiver.idle() && board.tx && !board.busy;
+            quiet = idle ? quiet + 1 : 0;
         }
-        quiet = sender.idle() && receiver.idle() && board.tx && !board.busy ? quiet + burst : 0;
     }
 }

@@ -2,9 +2,9 @@
 
     python requirements/lock.py [--oldest]
 
-It takes uv (``pip install uv``) and PyPI. PyTorch is left out, and what its CUDA builds bring, since
-which build is right depends on the machine; pyproject pins its version. With ``--oldest`` it writes
-``oldest.txt``: the oldest versions that pyproject allows.
+It takes uv (``pip install uv``) and PyPI. PyTorch is left out, and what its CUDA builds bring:
+which build is right depends on the machine, and pyproject pins its version. With ``--oldest`` it
+writes ``oldest.txt``: the oldest versions that pyproject allows.
 """
 
 import re

@@ -108,6 +108,16 @@ def test_some_digits():
     run_digits(50)
 
 
+def test_the_clock_does_not_stop_in_the_middle_of_an_answer():
+    network, spec = load_network(REFERENCE), AcceleratorSpec((16, 2), 8)
+    images = network.intensities(digits().test_images[:60])
+    with (virtual_board.start(network, spec, CACHE) as running,
+          host.open(running.port, network, timeout=0.3) as opened):
+        for image in images:        # whose answers begin at all places of a byte's time
+            opened.run(image)
+        assert not opened.activity.faults
+
+
 @pytest.mark.slow
 def test_all_test_images_of_the_digits():
     assert run_digits(450).images_per_second > 20

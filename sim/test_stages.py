@@ -1,17 +1,23 @@
 """A netlist that Yosys makes does what the Verilog does; a wrong one is found."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from common import random_network
 
 from sc_neurocore import cosim, verilog
+from sc_neurocore.datasets import digits
+from sc_neurocore.extras import ToolError
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.stages import count_toggles, verify_stages
-from sc_neurocore.synthesis import map_verilog
+from sc_neurocore.storage import load_network
+from sc_neurocore.synthesis import map_verilog, recovery
 from sc_neurocore.synthesis.netlist import netlist_verilog
 
+REFERENCE = Path(__file__).parents[1] / "hdl" / "reference.safetensors"
 NETWORK = random_network((10, 6, 3))
 IMAGES = np.random.default_rng(6).integers(0, 256, (4, 10))
 IMAGES[:2] = [[0], [255]]
@@ -60,5 +66,32 @@ def test_toggles_follow_the_spikes():
 
 
 def test_stages_are_known():
-    with pytest.raises(ValueError, match="Stage must be one of rtl, netlist, not 'silicon'"):
+    with pytest.raises(ValueError, match="must be one of rtl, netlist, bitstream, not 'silicon'"):
         verify_stages(NETWORK, IMAGES, AcceleratorSpec((3, 2)), ["silicon"])
+
+
+def test_what_no_bitstream_can_be_verified_of_is_refused(monkeypatch):
+    spec = AcceleratorSpec((3, 2), 4)
+    spram = replace(spec, memories=("spram", "block")).with_loading(NETWORK)
+    for layout, device, reason in [
+            (spram, None, "must not be spram in the stage bitstream: icebox_vlog can't recover"),
+            (spec, "ecp5-25k", "Device must be an iCE40 .* not ecp5-25k")]:
+        with pytest.raises(ValueError, match=reason):
+            verify_stages(NETWORK, IMAGES, layout, ["bitstream"], device)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolError, match=r"icebox_vlog .*: apt install fpga-icestorm"):
+        verify_stages(NETWORK, IMAGES, spec, ["bitstream"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which(recovery.PROGRAM) is None,
+                    reason=f"{recovery.PROGRAM} is not installed: apt install fpga-icestorm")
+@pytest.mark.parametrize("device", ["ice40-up5k", "ice40-hx8k"])
+def test_the_digits_in_a_bitstream(device, tmp_path, cache):
+    network = load_network(REFERENCE)
+    images = network.intensities(digits().test_images[:20])
+    report, = verify_stages(network, images, AcceleratorSpec((4, 2)), ["bitstream"], device,
+                            folder=tmp_path, cache=cache)
+    assert report.report.passed, str(report)
+    assert report.report.runs[0].compared == {"count": 200, "current": 200, "predicted": 20,
+                                              "cycle": 20}

@@ -1,21 +1,26 @@
 """Bitstreams of small networks, built for real."""
 
+import hashlib
 import json
+import re
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sc_neurocore import bitstream, cli
+from sc_neurocore import bitstream, cli, golden
 from sc_neurocore.boards import BOARDS, find_board
 from sc_neurocore.extras import ToolError
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.planning import plan
+from sc_neurocore.results import differences
 from sc_neurocore.spec import AcceleratorSpec
+from sc_neurocore.stages import verify_stages
 from sc_neurocore.storage import load_network, save_network
-from sc_neurocore.synthesis import map_verilog, tools, write_clocks
+from sc_neurocore.synthesis import map_verilog, recovery, tools, write_clocks
 from sc_neurocore.synthesis.flows import FLOWS
 
 REFERENCE = Path(__file__).parents[1] / "hdl" / "reference.safetensors"
@@ -30,8 +35,8 @@ def make_network(*shape):
         for inputs, outputs in pairwise(shape)), 2)
 
 
-NETWORK, LAYOUT = make_network(4, 4, 2), AcceleratorSpec((2, 2), 1, 2)
-IMAGES = np.random.default_rng(1).integers(0, 256, (3, 4))
+NETWORK, LAYOUT = make_network(8, 4, 2), AcceleratorSpec((4, 2), 1, 2)
+IMAGES = np.random.default_rng(1).integers(0, 256, (3, 8))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +118,7 @@ def test_the_command_builds_and_programs(built, monkeypatch, tmp_path, capfd):
             cli.main([str(argument) for argument in arguments])
         return caught.value.code, *capfd.readouterr()
 
-    code, out, err = run("build", "network.safetensors", "--board", "icebreaker", "--lanes", "2",
+    code, out, err = run("build", "network.safetensors", "--board", "icebreaker", "--lanes", "4,2",
                          "--beats", 1, "--encoder-lanes", 2, "--output", "made", "--data",
                          "images.npy", "--json")
     assert code == 0, err
@@ -135,6 +140,87 @@ def test_the_command_builds_and_programs(built, monkeypatch, tmp_path, capfd):
     assert "made/board.bin must be the bitstream that made/manifest.json is about" in err
     code, _, err = run("program", "other")
     assert "other has no manifest.json" in err
+
+
+needs_icebox = pytest.mark.skipif(
+    shutil.which(recovery.PROGRAM) is None,
+    reason=f"{recovery.PROGRAM} is not installed: apt install fpga-icestorm")
+
+
+@needs_icebox
+def test_its_logic_does_what_the_golden_model_says(built, monkeypatch, tmp_path, capfd):
+    monkeypatch.chdir(tmp_path)
+    save_network(NETWORK, tmp_path / "network.safetensors")
+    np.save("images.npy", IMAGES / 255)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["verify", "network.safetensors", "--data", "images.npy", "--stage", "bitstream",
+                  "--build", str(built.bitstream.parent), "--json"])
+    out, err = capfd.readouterr()
+    assert caught.value.code == 0, err
+    stage, = json.loads(out)["stages"]
+    assert (stage["stage"], stage["target"], stage["mismatched"]) == ("bitstream", "icebreaker", 0)
+    assert stage["runs"][0]["compared"] == {"count": 6, "current": 6, "predicted": 3, "cycle": 3}
+
+
+def plant(folder, neuron, source):
+    """Invert the sign of a weight from an input to a neuron of layer 0, in the bitstream itself."""
+    tools.run("iceunpack", ["board.bin", "board.asc"], folder, "log")
+    text = (folder / "board.asc").read_text()
+    # Row j of 16 bits is that of input j. Yosys turns the bits of a row around: look for columns.
+    weights = NETWORK.layers[0].weights
+    wanted = [(row >> bit & 1).tolist() for row in weights for bit in range(4)]
+    for line in re.findall(r"^[0-9a-f]{64}$", text, re.MULTILINE):
+        found = [[int(line, 16) >> 16 * row + bit & 1 for row in range(len(weights[0]))]
+                 for bit in range(16)]
+        if sorted(found) == sorted(wanted):
+            break
+    assert sorted(found) == sorted(wanted)
+    sign = wanted[4 * neuron + 3]
+    assert found.count(sign) == 1
+    planted = int(line, 16) ^ 1 << 16 * source + found.index(sign)
+    (folder / "board.asc").write_text(text.replace(line, f"{planted:064x}"))
+    tools.run("icepack", ["board.asc", "board.bin"], folder, "log")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256((folder / "board.bin").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@needs_icebox
+def test_a_wrong_weight_in_the_bitstream_is_found(built, tmp_path):
+    right, first = golden.run(NETWORK, IMAGES), NETWORK.layers[0]
+    for place in np.ndindex(first.weights.shape):
+        weights = first.weights.copy()
+        weights[place] = (weights[place] % 16 ^ 8) - 16 * (weights[place] >= 0)
+        faulty = golden.run(replace(NETWORK, layers=(
+            replace(first, synapses=weights), NETWORK.layers[1])), IMAGES)
+        if differences(faulty, right):
+            break
+    assert differences(faulty, right)
+    shutil.copytree(built.bitstream.parent, tmp_path / "made")
+    plant(tmp_path / "made", *place)
+    stage, = verify_stages(NETWORK, IMAGES, built.spec, ["bitstream"], build=tmp_path / "made",
+                           folder=tmp_path)
+    assert not stage.report.passed
+    found = {(each.image, each.neuron, each.got) for each in stage.report.mismatches
+             if each.quantity == "current"}
+    assert found == {(*index, faulty.currents[tuple(index)])
+                     for index in np.argwhere(faulty.currents != right.currents).tolist()}
+    assert "golden model says" in str(stage)
+
+
+def test_a_bitstream_is_that_of_what_is_verified(built):
+    made, first = built.bitstream.parent, NETWORK.layers[0]
+    other = replace(NETWORK, layers=(replace(first, biases=first.biases + 1), NETWORK.layers[1]))
+    for network, spec, reason in [(other, built.spec, "built of the network"),
+                                  (NETWORK, AcceleratorSpec((2, 2)), "of the layout")]:
+        with pytest.raises(ValueError, match=rf"board must be {reason} that is verified"):
+            verify_stages(network, IMAGES, spec, ["bitstream"], build=made)
+
+
+@needs_icebox
+def test_pins_are_where_the_board_has_them(built, tmp_path):
+    with pytest.raises(ValueError, match=r"Pin 10 of .*board.bin must be an output in use, tx"):
+        recovery.recover(built.bitstream, {"clk": "35", "rx": "6"}, {"tx": "10"}, "clk", tmp_path)
 
 
 def test_a_loader_that_fails_is_a_tool_error(built, monkeypatch, tmp_path):

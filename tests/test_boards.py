@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 from sc_neurocore import cli
 from sc_neurocore.boards import BOARDS, DEFAULT, find_board
 from sc_neurocore.boards.pll import ecp5_pll, gowin_pll, ice40_pll
-from sc_neurocore.boards.top import StartReset, generate
+from sc_neurocore.boards.top import StartReset, generate, pins_of
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.synthesis import tools
@@ -37,6 +37,9 @@ def test_clock_and_uart_are_at_the_boards_pins(name):
                             source.constraints))
     clock = next(pin for port, pin in found.items() if port.startswith("clk"))
     assert (clock, found["uart_0__rx__io"], found["uart_0__tx__io"]) == PINS[name]
+    pins = pins_of(board)
+    assert (pins.clk, pins.rx, pins.tx) == PINS[name]
+    assert {pins.clk, pins.rx, pins.tx, pins.lamp} <= set(found.values())
     assert source.clock_hz == board.clock_hz
     assert source.clock_hz / board.baud >= 4
     assert "module board(" in source.verilog

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -337,8 +338,10 @@ def test_verify(folder, capfd):
     report = succeeds(capfd, "verify", "network.safetensors", "--data", "data.npz", "--images", 2,
                       "--waves", "waves.vcd", "--folder", folder / "simulations")
     assert report["passed"]
-    assert report["images"] == 2
-    assert report["compared"] > 500
+    stage, = report["stages"]
+    assert stage["stage"] == "rtl"
+    assert stage["images"] == 2
+    assert stage["compared"] > 500
     assert (folder / "waves.vcd").read_text().startswith("$version")
     for layout in (["--loaded", "--lanes", "2,1", "--store-parts", 2], ["--ports", "2,1"]):
         assert succeeds(capfd, "verify", "network.safetensors", "--data", "data.npz", "--images", 2,
@@ -359,10 +362,10 @@ def test_mismatch_has_an_exit_code_of_its_own(folder, capfd, monkeypatch):
     assert code == cli.MISMATCH
     report = json.loads(out)
     assert not report["passed"]
-    assert report["mismatches"][0]["stage"] == "layer 0"
+    assert report["stages"][0]["mismatches"][0]["stage"] == "layer 0"
     code, out, _ = run(capfd, *arguments)
     assert code == cli.MISMATCH
-    assert out.startswith("FAIL: ")
+    assert re.match(r"rtl +every spike, membrane, result and cycle\n  FAIL: ", out)
     assert "golden model says" in out
 
 
@@ -420,6 +423,10 @@ LAST = ["network.safetensors", *OUT]
      "A latency of 0.1 us is 10 cycles at 100 MHz"),
     (["verify", "network.safetensors", "--data", "data.npz", "--device", "ecp6"],
      "Device must be one of"),
+    (["verify", "network.safetensors", "--data", "data.npz", "--build", "made", "--lanes", "2"],
+     "Options of the layout must not be given with --build, which has one"),
+    (["verify", "network.safetensors", "--data", "data.npz", "--build", "made"],
+     "made has no manifest.json"),
 ])
 def test_bad_input_is_one_line_and_leaves_no_file(folder, capfd, arguments, message):
     assert message in fails(capfd, *arguments)

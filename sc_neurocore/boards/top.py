@@ -41,6 +41,21 @@ class Source:
     clock_hz: float
 
 
+@dataclass(frozen=True)
+class Pins:
+    """Where a board's oscillator, UART and lamp are: pins of its FPGA's package.
+
+    ``lamp_inverted``: whether the lamp is on when its pin is low.
+    """
+
+    clk: str
+    rx: str
+    tx: str
+    lamp: str
+    lamp_inverted: bool
+    oscillator_hz: float
+
+
 class StartReset(wiring.Component):
     """A reset that lasts until the clock has been good for a while; in the domain ``start``.
 
@@ -192,6 +207,33 @@ def _raw(platform: Any, name: str, number: int, part: str = "") -> Any:
     return getattr(found, part) if part else found
 
 
+def _platform(board: Board) -> Any:
+    """The board's platform, with a UART."""
+    platform = board.make_platform()
+    if board.connector is not None:
+        from amaranth_boards.resources import UARTResource
+
+        connector, number, rx, tx = board.connector
+        platform.add_resources([UARTResource(0, rx=rx, tx=tx, conn=(connector, number),
+                                             attrs=Attrs(IO_TYPE="LVCMOS33"))])
+    return platform
+
+
+def pins_of(board: Board) -> Pins:
+    """Pins of a board, by amaranth-boards.
+
+    Raises
+    ------
+    MissingExtraError
+        If amaranth-boards is not installed.
+    """
+    platform = _platform(board)
+    uart, lamp = _raw(platform, "uart", 0), _raw(platform, *board.lamp)
+    clock = platform.request(platform.default_clk, dir="-")
+    clk, rx, tx, lit = (port.io.metadata[0].name for port in (clock, uart.rx, uart.tx, lamp))
+    return Pins(clk, rx, tx, lit, lamp.invert[0], float(platform.default_clk_frequency))
+
+
 def generate(network: IntegerNetwork, board: Board, spec: AcceleratorSpec, clock_hz: float,
              baud: float) -> Source:
     """Generate all that a board's bitstream is made of.
@@ -203,13 +245,7 @@ def generate(network: IntegerNetwork, board: Board, spec: AcceleratorSpec, clock
     ValueError
         If the spec does not fit the network, or there is no such clock or baud rate.
     """
-    platform = board.make_platform()
-    if board.connector is not None:
-        from amaranth_boards.resources import UARTResource
-
-        connector, number, rx, tx = board.connector
-        platform.add_resources([UARTResource(0, rx=rx, tx=tx, conn=(connector, number),
-                                             attrs=Attrs(IO_TYPE="LVCMOS33"))])
+    platform = _platform(board)
     oscillator_hz = float(platform.default_clk_frequency)
     pll = (None if clock_hz == oscillator_hz
            else CHOOSE[board.device.family](oscillator_hz, clock_hz))

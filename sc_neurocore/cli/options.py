@@ -151,17 +151,17 @@ def load_inputs(network: "IntegerNetwork", data: str, limit: int | None) -> tupl
 class Layout:
     """What the options of `layout_options` say."""
 
-    device: str | None
-    latency: float | None
-    fps: float | None
-    clock_hz: float | None
-    lanes: int | tuple[int, ...] | None
-    encoder_lanes: int | None
-    ports: int | tuple[int, ...] | None
-    memories: str | None
-    loaded: bool
-    store_parts: int | None
-    beats: int
+    device: str | None = None
+    latency: float | None = None
+    fps: float | None = None
+    clock_hz: float | None = None
+    lanes: int | tuple[int, ...] | None = None
+    encoder_lanes: int | None = None
+    ports: int | tuple[int, ...] | None = None
+    memories: str | None = None
+    loaded: bool = False
+    store_parts: int | None = None
+    beats: int = 8
 
     def __post_init__(self) -> None:
         has_goal = self.latency is not None or self.fps is not None

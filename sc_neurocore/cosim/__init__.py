@@ -6,6 +6,7 @@ Needs the extra ``cosim``; importing this package does not.
 from .compare import Comparison, Mismatch
 from .simulation import SimulationError
 from .tools import ToolError
-from .verification import VerifyReport, verify
+from .verification import Report, VerifyReport, verify
 
-__all__ = ["Comparison", "Mismatch", "SimulationError", "ToolError", "VerifyReport", "verify"]
+__all__ = ["Comparison", "Mismatch", "Report", "SimulationError", "ToolError", "VerifyReport",
+           "verify"]

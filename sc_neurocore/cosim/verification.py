@@ -22,6 +22,10 @@ from .compare import Comparison, Mismatch, compare
 from .observation import Observation
 from .tools import ToolError
 
+SHOWN = 4
+"""Quantities that a report names in its first line."""
+PLURALS = {"predicted": "classes"}
+"""Of quantities that have an unusual one."""
 STALL = 0.3
 """Probability that a stream begins to pause in a cycle, in the stalled run."""
 
@@ -35,18 +39,12 @@ class _Run(NamedTuple):
 
 
 @dataclass(frozen=True)
-class VerifyReport:
-    """What was compared, and what was not equal.
-
-    ``runs``: one without stalls, with the cycle of every commit, and one with random stalls on both
-    streams, which begins with a reset in the middle of an image. ``cycles``: the predicted cycles
-    of the run without stalls.
-    """
+class Report:
+    """What was compared in one or more runs of the same images, and what was not equal."""
 
     shape: tuple[int, ...]
     images: int
     runs: tuple[Comparison, ...]
-    cycles: Cycles
 
     @property
     def passed(self) -> bool:
@@ -68,6 +66,40 @@ class VerifyReport:
         """The first mismatches of each run."""
         return [mismatch for run in self.runs for mismatch in run.mismatches]
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "passed": self.passed, "shape": list(self.shape), "images": self.images,
+            "compared": self.compared, "mismatched": self.mismatched,
+            "runs": [{"name": run.name, "compared": dict(run.compared),
+                      "mismatched": dict(run.mismatched)} for run in self.runs],
+            "mismatches": [asdict(mismatch) for mismatch in self.mismatches]}
+
+    def __str__(self) -> str:
+        total: Counter[str] = sum((run.compared for run in self.runs), Counter())
+        parts = ", ".join(f"{count} {PLURALS.get(quantity, f'{quantity}s')}"
+                          for quantity, count in total.most_common(SHOWN))
+        more = ", …" if len(total) > SHOWN else ""
+        runs = "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
+        lines = [f"{'PASS' if self.passed else 'FAIL'}: {self.compared} values compared "
+                 f"({parts}{more}) in {runs} of {self.images} images, "
+                 f"{self.mismatched} mismatches"]
+        lines += [f"  {run.name}: {mismatch}" for run in self.runs
+                  for mismatch in run.mismatches[:10]]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class VerifyReport(Report):
+    """What was compared in a simulation of an accelerator.
+
+    ``runs``: one without stalls, with the cycle of every commit, and one with random stalls on both
+    streams, which begins with a reset in the middle of an image. ``cycles``: the predicted cycles
+    of the run without stalls.
+    """
+
+    cycles: Cycles
+
     @property
     def cycles_per_image(self) -> float:
         """Mean cycles from one image's last result to the next one's; of a single one, all."""
@@ -78,24 +110,8 @@ class VerifyReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "passed": self.passed, "shape": list(self.shape), "images": self.images,
-            "compared": self.compared, "mismatched": self.mismatched,
-            "cycles_per_image": self.cycles_per_image,
-            "latency_cyc": self.cycles.latency.tolist(),
-            "runs": [{"name": run.name, "compared": dict(run.compared),
-                      "mismatched": dict(run.mismatched)} for run in self.runs],
-            "mismatches": [asdict(mismatch) for mismatch in self.mismatches]}
-
-    def __str__(self) -> str:
-        total: Counter[str] = sum((run.compared for run in self.runs), Counter())
-        parts = ", ".join(f"{count} {quantity}s" for quantity, count in total.most_common(4))
-        lines = [f"{'PASS' if self.passed else 'FAIL'}: {self.compared} values compared "
-                 f"({parts}, …) in {len(self.runs)} runs of {self.images} images, "
-                 f"{self.mismatched} mismatches"]
-        lines += [f"  {run.name}: {mismatch}" for run in self.runs
-                  for mismatch in run.mismatches[:10]]
-        return "\n".join(lines)
+        return super().as_dict() | {"cycles_per_image": self.cycles_per_image,
+                                    "latency_cyc": self.cycles.latency.tolist()}
 
 
 def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: AcceleratorSpec | None = None,

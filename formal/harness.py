@@ -81,12 +81,14 @@ def new() -> Module:
     return m
 
 
-def offers(m: Module, stream, name: str):
-    """Let the environment offer anything at any time, but keep an offer until it is taken."""
+def offers(m: Module, stream, name: str) -> Signal:
+    """Let the environment offer anything at any time, but keep an offer until it is taken; return
+    whether there is one from the cycle before."""
     payload = Value.cast(stream.payload)
     m.d.comb += [payload.eq(AnySeq(len(payload))), stream.valid.eq(AnySeq(1))]
     waited, before = past(m, stream.valid & ~stream.ready, name), past(m, payload, name)
     m.d.comb += Assume(~waited | (stream.valid & (payload == before)))
+    return waited
 
 
 def takes(m: Module, stream, name: str):

@@ -18,7 +18,7 @@ from . import ROOT, harness
 from .harness import Proof
 
 MODULES = ("lfsr", "double_buffer", "reserved_queue", "spike_words", "serializer", "replay",
-           "neurons")
+           "layer", "neurons")
 """Files with proofs, in the order of the table."""
 QUICK = ("lfsr_steps", "reserved_queue_memory", "replay_three_folds", "neuron_0_0")
 """Those that `make test` runs."""

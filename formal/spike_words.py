@@ -55,7 +55,8 @@ def encoder() -> Module:
     module = inside(encoder)
     transfers = encoder.intensities
     offers(m, transfers, "intensities")
-    place, owed = commits_in_order(m, encoder, submodule(module, "queue"))
+    place, owed = commits_in_order(m, encoder, encoder.trace.word, submodule(module, "queue"),
+                                   LANES, ROWS, TIMESTEPS)
 
     # The intensity that is followed: input ``j`` of an image in the half that is chosen.
     j, half = AnyConst(range(N_INPUT)), AnyConst(1)
@@ -85,6 +86,7 @@ def encoder() -> Module:
     number = Signal(range(N_INPUT * TIMESTEPS))
     m.d.comb += [number.eq((place // ROWS) * N_INPUT + j),
                  Assert(issue == encoder.trace.valid),
+                 Assert(submodule(module, "queue").word.spikes == encoder.trace.spikes),
                  Assert(~checked | (place % ROWS == j // LANES)),
                  Assert(~checked | (encoder.trace.spikes.bit_select(j % LANES, 1)
                                     == (Array(draws)[number] < value + value[-1])))]
@@ -97,6 +99,7 @@ def encoder() -> Module:
     rows_of_half = 1 << (ROWS - 1).bit_length()
     kept = holds(m, submodule(module, "image"), j // LANES + half * rows_of_half)
     helps(m, timestep * ROWS + row == Mux(ahead >= ROUNDS, ahead - ROUNDS, ahead),
+          encoder.trace.timestep * ROWS + encoder.trace.word == place, encoder.trace.word < ROWS,
           owed == sum(on_way[1:], on_way[0]), row < ROWS, timestep < TIMESTEPS, loaded < N_INPUT,
           signal(module, "loaded") == loaded,
           (filled != drained) | ((row == 0) & (timestep == 0)),
@@ -127,33 +130,38 @@ def spike_input() -> Module:
     m.submodules.source = source = SpikeInput(network("events"), AcceleratorSpec((3, 2), LANES))
     module = inside(source)
     offers(m, source.spikes, "spikes")
-    place, _ = commits_in_order(m, source, submodule(module, "queue"))
+    place, _ = commits_in_order(m, source, source.trace.word, submodule(module, "queue"), LANES, ROWS,
+                                TIMESTEPS)
     beyond = Mux(place % ROWS == ROWS - 1, 2**(N_INPUT - (ROWS - 1) * LANES) - 1, 2**LANES - 1)
     m.d.comb += [Assert(source.trace.valid == is_taken(source.spikes)),
                  Assert(~source.trace.valid | (source.trace.spikes
                                                == (Value.cast(source.spikes.payload) & beyond)))]
+    helps(m, source.trace.timestep * ROWS + source.trace.word == place, source.trace.word < ROWS)
     return m
 
 
-def commits_in_order(m: Module, source, queue: ReservedQueue) -> tuple[Signal, Signal]:
+def commits_in_order(m: Module, source, row: Value, queue: ReservedQueue, lanes: int, rows: int,
+                     rounds: int) -> tuple[Signal, Signal]:
     """Words are committed one after another and pushed just if they matter; return the place of
-    the next one in the image, and how many words have a place reserved."""
+    the next one in the image, and how many words have a place reserved.
+
+    ``row``: the row that the trace shows, of ``rows`` in a round; ``rounds``: in an image.
+    """
     takes(m, source.words, "words")
-    trace, place = source.trace, Signal(range(ROUNDS), name="place")
+    trace, place, word = source.trace, Signal(range(rows * rounds), name="place"), queue.word
     with m.If(trace.valid):
-        m.d.sync += place.eq(Mux(place == ROUNDS - 1, 0, place + 1))
+        m.d.sync += place.eq(Mux(place == rows * rounds - 1, 0, place + 1))
     owed = Signal(5)
     m.d.sync += owed.eq(owed + queue.reserve - queue.push - queue.drop)
-    closes = place % ROWS == ROWS - 1
+    closes = place % rows == rows - 1
     matters = trace.spikes.any() | closes
     m.d.comb += [Assert(~queue.reserve | queue.room), Assert(owed <= STAGES),
                  Assert(~(queue.push | queue.drop) | (owed + queue.reserve > 0)),
                  Assert(queue.push == (trace.valid & matters)),
                  Assert(queue.drop == (trace.valid & ~matters)),
-                 Assert(trace.timestep * ROWS + trace.word == place), Assert(trace.word < ROWS),
-                 Assert(~queue.push | ((queue.word.spikes == trace.spikes)
-                                       & (queue.word.last == closes)
-                                       & (queue.word.base == trace.word * LANES)))]
+                 Assert(~trace.valid | (trace.timestep * rows + row == place)),
+                 Assert(~trace.valid | (row < rows)),
+                 Assert(~queue.push | ((word.last == closes) & (word.base == row * lanes)))]
     return place, owed
 
 

@@ -12,7 +12,7 @@ from .proving import Outcome, check, proofs, save
 
 FOLDER = ROOT / "build" / "formal"
 DOCUMENT = ROOT / "docs" / "verification.md"
-HEAD = ("module", "property", "method, depth", "time", "broken design is refuted in cycle")
+HEAD = ("module", "property", "method, depth", "time", "broken designs are refuted in cycle")
 
 
 @click.command()
@@ -38,7 +38,7 @@ def main(names: tuple[str, ...], jobs: int, update: bool) -> None:
     if update:
         DOCUMENT.write_text(updated(DOCUMENT.read_text(), "proofs", text))
     print(f"\n{text}\n{len(outcomes)} proofs in {monotonic() - begun:.0f} s: {FOLDER}/results.json")
-    if not all(outcome.passed and outcome.refuted_at is not None for outcome in outcomes):
+    if not all(outcome.holds for outcome in outcomes):
         sys.exit("Some were not proved, or not refuted of the broken design")
 
 
@@ -52,8 +52,9 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def refuted(outcome: Outcome) -> str:
-    """When the broken design was found to be wrong."""
-    return "NOT REFUTED" if outcome.refuted_at is None else f"{outcome.refuted_at}"
+    """When each broken design was found to be wrong."""
+    return ", ".join("NOT REFUTED" if cycle is None else str(cycle)
+                     for cycle in outcome.refuted_at)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Module, Mux, Signal
-from sc_neurocore.gateware.double_buffer import DoubleBuffer
 from test_mutations import Mutation
+
+from sc_neurocore.gateware.double_buffer import DoubleBuffer
 
 from .harness import Proof, helps, inside, new, signal
 
@@ -35,6 +36,6 @@ def full_halves(m: Module, halves: DoubleBuffer, filled: Signal, drained: Signal
 PROOFS = {
     "double_buffer_turns": Proof(
         "DoubleBuffer", "halves are filled and drained in turn, none is both, none is lost", turns,
-        Mutation("double_buffer.py", "self.can_fill.eq(~full.bit_select(self.fill, 1))",
-                 "self.can_fill.eq(1)")),
+        (Mutation("double_buffer.py", "self.can_fill.eq(~full.bit_select(self.fill, 1))",
+                  "self.can_fill.eq(1)"),)),
 }

@@ -1,5 +1,6 @@
 """What the harnesses share: proofs, streams from and to an environment, and a look inside."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,26 +10,27 @@ from amaranth.hdl import Assert, Assume, ClockDomain, Elaboratable, Module, Mux,
 from amaranth.lib.memory import Memory
 from test_mutations import Mutation
 
-
 REFUTING = False
 """Whether a counterexample is looked for."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """A property of a module of the gateware, how it is proved, and a fault that refutes it.
+    """A property of a module of the gateware, how it is proved, and faults that refute it.
 
     ``harness`` returns the module whose assertions are proved: by induction over ``depth`` cycles,
-    or, if ``bound`` says why so many are enough, in all runs of ``depth`` cycles from the reset.
-    The fault has to show within ``horizon`` cycles.
+    or, if ``bound`` says why so many are enough, at the end of all runs of ``depth`` cycles.
+    Registers of the component ``anywhere`` begin with any values that the assumptions allow.
+    Each fault has to show within ``horizon`` cycles.
     """
 
     module: str
     property: str
     harness: Callable[[], Module]
-    fault: Mutation
+    faults: tuple[Mutation, ...]
     depth: int = 1
     bound: str = ""
+    anywhere: str = ""
     horizon: int = 40
     solver: str = "yices"
 
@@ -111,9 +113,23 @@ def past(m: Module, value: Value, name: str, init: int = 0) -> Signal:
     return later
 
 
-def text(m: Module) -> str:
-    """A harness as RTLIL; its clock is the only port."""
-    return rtlil.convert(m, name="top", ports=[m._domains["sync"].clk])
+def text(proof: Proof) -> str:
+    """A proof's harness as RTLIL; its clock is the only port."""
+    m = proof.harness()
+    written = rtlil.convert(m, name="top", ports=[m._domains["sync"].clk])
+    return begin_anywhere(written, proof.anywhere) if proof.anywhere else written
+
+
+INITIAL_VALUE = re.compile(r"^  attribute \\init .*\n", re.MULTILINE)
+ZEROS = re.compile(r"^  cell \$meminit_v2 (?:(?!^  end).)*?\\DATA \d+'0+\n.*?^  end\n",
+                   re.MULTILINE | re.DOTALL)
+
+
+def begin_anywhere(written: str, component: str) -> str:
+    """Let registers of a component, and memories that are not filled, begin with anything."""
+    parts = re.split(r"(?m)^(?=module )", written)
+    return "".join(ZEROS.sub("", INITIAL_VALUE.sub("", part))
+                   if part.startswith(f"module \\top.{component}") else part for part in parts)
 
 
 def waits(m: Module, condition: Value, most: int):

@@ -1,13 +1,12 @@
 """A layer: its folds commit in turn, in every timestep, and what it reads and sends is in range."""
 
-from functools import partial
-
 from amaranth.hdl import Assert, Module, Mux, Signal
 from common import random_network
+from test_mutations import Mutation
+
 from sc_neurocore.gateware.layer import Layer
 from sc_neurocore.gateware.neuron_array import Operation
 from sc_neurocore.spec import AcceleratorSpec
-from test_mutations import Mutation
 
 from .harness import Proof, helps, inside, is_in, new, offers, past, signal, submodule, waits
 from .neurons import STAGES, ascends
@@ -59,11 +58,10 @@ def folds() -> Module:
 
 PROOFS = {
     "layer_folds": Proof(
-        "Layer, 3 folds, 5 inputs", "a commit a fold and timestep, in order; addresses of weights "
-        "are in range; it waits for nothing but events and room", folds,
-        Mutation("layer.py", "base.eq(Mux(is_last_fold, 0, base + n_rows))]",
-                 "base.eq(base + n_rows)]"), 5),
-    "layer_room": Proof(
-        "Layer, 3 folds, 5 inputs", "a place is reserved for whatever commits", folds,
-        Mutation("layer.py", "with m.If(room):", "with m.If(1):"), 5, horizon=100),
+        "Layer, 3 folds, 5 inputs", "a commit a fold and timestep, in order, for each of which a "
+        "place is reserved; addresses of weights are in range; it waits for nothing but events and "
+        "room", folds,
+        (Mutation("layer.py", "base.eq(Mux(is_last_fold, 0, base + n_rows))]",
+                  "base.eq(base + n_rows)]"),
+         Mutation("layer.py", "with m.If(room):", "with m.If(1):")), 5),
 }

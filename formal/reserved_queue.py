@@ -4,9 +4,10 @@ from functools import partial
 
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal, Value
+from test_mutations import Mutation
+
 from sc_neurocore.gateware.reserved_queue import ReservedQueue
 from sc_neurocore.spec import QUEUE_DEPTH
-from test_mutations import Mutation
 
 from .harness import Proof, helps, holds, inside, new, past, signal, submodule, takes
 
@@ -74,14 +75,15 @@ PROPERTY = "places are counted; no word is lost, doubled, changed or overtaken; 
 PROOFS = {
     "reserved_queue_memory": Proof(
         f"ReservedQueue, {QUEUE_DEPTH} places", PROPERTY, partial(contract, QUEUE_DEPTH),
-        Mutation("reserved_queue.py", "fetch.eq((tail != head) & (~self.words.valid | "
-                 "self.words.ready))", "fetch.eq((tail != head) & ~self.words.valid | "
-                 "self.words.ready)")),
+        (Mutation("reserved_queue.py", "(tail != head) & (~self.words.valid | self.words.ready)",
+                  "(tail != head)"),
+         Mutation("reserved_queue.py", "free = Signal(range(depth + 1), init=depth)",
+                  "free = Signal(range(depth + 2), init=depth + 1)"))),
     "reserved_queue_four": Proof(
         "ReservedQueue, 4 places", PROPERTY, partial(contract, 4),
-        Mutation("reserved_queue.py", "free.eq(free - self.reserve + taken + self.drop)",
-                 "free.eq(free - self.reserve + taken)")),
+        (Mutation("reserved_queue.py", "free.eq(free - self.reserve + taken + self.drop)",
+                  "free.eq(free - self.reserve + taken)"),)),
     "reserved_queue_register": Proof(
         "ReservedQueue, 1 place", PROPERTY, partial(contract, 1),
-        Mutation("reserved_queue.py", "with m.If(taken | self.drop):", "with m.If(taken):")),
+        (Mutation("reserved_queue.py", "with m.If(taken | self.drop):", "with m.If(taken):"),)),
 }

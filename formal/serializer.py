@@ -7,9 +7,10 @@ events are taken; what a word leaves when it is taken itself is still to come be
 from functools import partial
 
 from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal, Value
+from test_mutations import Mutation
+
 from sc_neurocore.gateware.serializer import Serializer
 from sc_neurocore.spec import GROUP
-from test_mutations import Mutation
 
 from .harness import Proof, helps, inside, new, offers, signal, takes, waits
 
@@ -110,17 +111,21 @@ def in_range(m: Module, word, n_neurons: int, lanes: int):
                  Assume(((word.spikes << word.base) >> n_neurons) == 0)]
 
 
+PROPERTY = "every spike is one event, in order, in range; offers stand"
 PROOFS = {
     "serializer_words": Proof(
-        "Serializer, words of 4", "every spike is one event, in order, in range; offers stand",
+        "Serializer, words of 4", PROPERTY,
         partial(events_of_words, 10, 4, 1),
-        Mutation("serializer.py", "group.spikes & (group.spikes - 1)", "group.spikes & 0"), 3),
+        (Mutation("serializer.py", "group.spikes & (group.spikes - 1)", "group.spikes & 0"),), 3),
     "serializer_groups": Proof(
-        "Serializer, words of 32", "every spike is one event, in order, in range; offers stand",
+        "Serializer, words of 32", PROPERTY,
         partial(events_of_words, 64, 32, 1),
-        Mutation("serializer.py", "rest.eq(pending & ~(C(1, 1) << chosen))", "rest.eq(pending - 1)"), 3),
+        (Mutation("serializer.py", "rest.eq(pending & ~(C(1, 1) << chosen))",
+                  "rest.eq(pending - 1)"),
+         Mutation("serializer.py", "group.last.eq(word.last & is_final)",
+                  "group.last.eq(word.last)")), 3),
     "serializer_ports": Proof(
-        "Serializer, words of 64, two ports", "every spike is one event, in order, in range; offers stand",
+        "Serializer, words of 64, two ports", PROPERTY,
         partial(events_of_words, 64, 64, 2),
-        Mutation("serializer.py", "after = after & (after - 1)", "after = after | 0"), 3),
+        (Mutation("serializer.py", "after = after & (after - 1)", "after = after | 0"),), 3),
 }

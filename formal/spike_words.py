@@ -9,15 +9,16 @@ behind them, which reserved_queue.py takes for granted.
 from itertools import islice
 
 from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Array, Assert, Assume, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value
 from common import random_network
+from test_mutations import Mutation
+
 from sc_neurocore.gateware.encoder import SpikeEncoder
 from sc_neurocore.gateware.reserved_queue import ReservedQueue
 from sc_neurocore.gateware.spike_input import SpikeInput
 from sc_neurocore.golden import lfsr_draws
 from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
-from test_mutations import Mutation
 
 from .double_buffer import full_halves
 from .harness import (
@@ -33,6 +34,7 @@ from .harness import (
     submodule,
     takes,
 )
+from .lfsr import power
 
 N_INPUT, LANES, TIMESTEPS, WIDTH = 5, 2, 2, 3
 ROWS = -(-N_INPUT // LANES)
@@ -43,6 +45,7 @@ STAGES = 3
 
 
 def network(encoder: str) -> IntegerNetwork:
+    """A small network with an encoder."""
     small = random_network((N_INPUT, 3, 2), timesteps=TIMESTEPS, intensity_width=WIDTH)
     return IntegerNetwork(small.layers, TIMESTEPS, WIDTH, encoder, seed=1)
 
@@ -75,6 +78,10 @@ def encoder() -> Module:
     with m.Elif(is_there & (timestep == TIMESTEPS - 1)):
         m.d.sync += followed.eq(0)
 
+    # It waits for nothing but an image and room, and takes transfers while a half is empty.
+    room = submodule(module, "queue").room
+    m.d.comb += [Assert(issue == ((filled != drained) & room)),
+                 Assert(transfers.ready == ((filled - drained)[:2] != 2))]
     checked, value = is_there, intensity
     on_way = []
     for stage in range(STAGES):
@@ -113,8 +120,6 @@ def encoder() -> Module:
 
 def states_of_rows(snn: IntegerNetwork) -> list[Const]:
     """State of the LFSR before each row of an image, and once more before the next image's."""
-    from .lfsr import STEP, power, product
-
     found = []
     for number in range(ROUNDS):
         timestep, row = divmod(number, ROWS)
@@ -130,8 +135,8 @@ def spike_input() -> Module:
     m.submodules.source = source = SpikeInput(network("events"), AcceleratorSpec((3, 2), LANES))
     module = inside(source)
     offers(m, source.spikes, "spikes")
-    place, _ = commits_in_order(m, source, source.trace.word, submodule(module, "queue"), LANES, ROWS,
-                                TIMESTEPS)
+    place, _ = commits_in_order(m, source, source.trace.word, submodule(module, "queue"),
+                                LANES, ROWS, TIMESTEPS)
     beyond = Mux(place % ROWS == ROWS - 1, 2**(N_INPUT - (ROWS - 1) * LANES) - 1, 2**LANES - 1)
     m.d.comb += [Assert(source.trace.valid == is_taken(source.spikes)),
                  Assert(~source.trace.valid | (source.trace.spikes
@@ -165,13 +170,16 @@ def commits_in_order(m: Module, source, row: Value, queue: ReservedQueue, lanes:
     return place, owed
 
 
-PROPERTY = "a word a row and timestep, in order, each with the spikes that it must have; none is lost"
+PROPERTY = "a word a row and timestep, in order, with the spikes it must have; none is lost"
 PROOFS = {
     "encoder": Proof(
-        f"SpikeEncoder, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, encoder, Mutation(
-            "encoder.py", "lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"), 5),
+        f"SpikeEncoder, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, encoder,
+        (Mutation("encoder.py", "lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),
+         Mutation("encoder.py", "halves.can_drain & queue.room", "halves.can_drain"),
+         Mutation("encoder.py", "Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +")),
+        5),
     "spike_input": Proof(
-        f"SpikeInput, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, spike_input, Mutation(
-            "spike_input.py", "commit.eq(self.spikes.valid & queue.room)",
-            "commit.eq(self.spikes.valid)"), 2),
+        f"SpikeInput, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, spike_input,
+        (Mutation("spike_input.py", "commit.eq(self.spikes.valid & queue.room)",
+                  "commit.eq(self.spikes.valid)"),), 2),
 }

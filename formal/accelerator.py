@@ -162,6 +162,5 @@ PROOFS = {
          Mutation("layer.py", "with m.If(events.valid):",
                   "with m.If(events.valid & ~events.payload.last):")),
         LATENCY + TRANSFERS * INPUT_STALL + SHAPE[-1] * RESULT_STALL + 2,
-        "that many cycles are all that can be stalled, and all that are not", "accelerator",
-        horizon=60),
+        "that many cycles are all that can be stalled, and all that are not", "accelerator"),
 }

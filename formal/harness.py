@@ -21,7 +21,7 @@ class Proof:
     ``harness`` returns the module whose assertions are proved: by induction over ``depth`` cycles,
     or, if ``bound`` says why so many are enough, at the end of all runs of ``depth`` cycles.
     Registers of the component ``anywhere`` begin with any values that the assumptions allow.
-    Each fault has to show within ``horizon`` cycles.
+    Each fault has to show within ``horizon`` cycles, or, of a bounded proof, in as many.
     """
 
     module: str

@@ -63,5 +63,6 @@ PROOFS = {
         "room", folds,
         (Mutation("layer.py", "base.eq(Mux(is_last_fold, 0, base + n_rows))]",
                   "base.eq(base + n_rows)]"),
-         Mutation("layer.py", "with m.If(room):", "with m.If(1):")), 5),
+         Mutation("layer.py", "[operation.eq(Operation.FIRE), queue.reserve.eq(1)]",
+                  "[operation.eq(Operation.FIRE)]")), 5),
 }

@@ -110,7 +110,8 @@ def refute(name: str, proof: Proof, fault: Mutation, folder: Path) -> int | None
     """Cycle in which the design with the fault violates the property, if it does."""
     folder.mkdir()
     text = mutated_verilog(fault, folder, BROKEN, root=str(ROOT), name=name)
-    log = run(text, proof.horizon, proof.solver, folder, bounded=True)
+    depth, skip = (proof.depth, proof.depth - 1) if proof.bound else (proof.horizon, 0)
+    log = run(text, depth, proof.solver, folder, bounded=True, skip=skip)
     if "DONE (FAIL" not in log:
         return None
     return int(re.findall(r"Checking assertions in step (\d+)", log)[-1])

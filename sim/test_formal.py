@@ -1,0 +1,28 @@
+"""Some of the proofs of `make formal`, and their counterexamples in broken designs."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+from formal.harness import Proof, new
+from formal.proving import QUICK, check, proofs
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_proved_and_refuted_of_broken_designs(name, tmp_path):
+    outcome = check(name, tmp_path / name)
+    assert outcome.passed, f"{name} is not proved"
+    assert None not in outcome.refuted_at, f"{name} is not refuted: {outcome.refuted_at}"
+
+
+def test_a_proof_of_nothing_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("formal.proving.proofs", lambda: {"empty": Proof("", "", new, ())})
+    with pytest.raises(RuntimeError, match="no assertion is left"):
+        check("empty", tmp_path / "empty")
+
+
+@pytest.mark.parametrize("name", ["neuron_0_15", "neuron_1_9"])
+def test_every_neuron_has_its_proof(name):
+    assert name in proofs()

@@ -109,12 +109,12 @@ class HostileBoard:
     checksum and number, with other content.
     """
 
-    def __init__(self, random: Random, constants: dict[str, int], results: dict[bytes, bytes]):
-        self._random, self._results = random, results
+    def __init__(self, choices: bytes, constants: dict[str, int], results: dict[bytes, bytes]):
+        self._random, self._results = Random(choices), results
         self._status = {name: 0 for name in STATUS} | constants
-        self._status["next"] = self._status["done"] = random.randrange(256)
+        self._status["next"] = self._status["done"] = self._random.randrange(256)
         self._answers: dict[int, bytes] = {}
-        self._hostility = random.choice((0.0, 0.05, 0.3, 1.0))
+        self._hostility = (choices[0] / 255)**2
         self._host, self._terminal = pty.openpty()
         tty.setraw(self._terminal)
         os.set_blocking(self._host, False)
@@ -227,7 +227,7 @@ def host() -> Target:
                  "parameters": parameters_crc32(network)}
 
     def load(path: Path) -> None:
-        board = HostileBoard(Random(path.read_bytes()), constants, results)
+        board = HostileBoard(path.read_bytes(), constants, results)
         begun = monotonic()
         try:
             spec = Random(path.read_bytes()).choice((None, SPEC))
@@ -241,7 +241,7 @@ def host() -> Target:
             if monotonic() - begun > DEADLINE_S:
                 raise Failed(f"it takes {monotonic() - begun:.1f} s")
 
-    return Target("host", "choices", [b"1"], load, (hosts.LinkError, hosts.WrongBoardError),
+    return Target("host", "choices", [bytes(8)], load, (hosts.LinkError, hosts.WrongBoardError),
                   lambda random, data: random.randbytes(8), names_file=False,
                   limit_s=2 * DEADLINE_S)
 

@@ -124,7 +124,7 @@ def _rezipped(random: Random, data: bytes) -> bytes:
                 if kind == 1:
                     name = random.choice(("../escaped", "/escaped", "a\nb", "", name * 50))
                 elif kind == 2:
-                    content = bytes(2**28)
+                    content = bytes(2**25)
                 else:
                     content = mutate.damaged(random, content, [content])
             made.writestr(name, content)
@@ -146,7 +146,7 @@ def _redimensioned(random: Random, data: bytes) -> bytes:
     if random.random() < 0.05:
         many = random.choice((2**14, 2**17, 2**20))
         return data[:4] + np.array([many, 2**5, 2**5], ">u4").tobytes() + bytes(
-            min(many * 2**10, 2**28))
+            min(many * 2**10, 2**27))
     size = random.choice((*INTEGERS, 5, 6, 7)) % 2**32
     return data[:place] + size.to_bytes(4, "big") + data[place + 4:]
 
@@ -363,9 +363,10 @@ def manifest() -> Target:
 
     content = b"not a bitstream, but whole"
     layout = json.loads(json.dumps(asdict(AcceleratorSpec((2, 2), 1, 2))))
-    seed = json.dumps({"bitstream": "board.bin", "sha256": sha256(content).hexdigest(),
-                       "board": "icebreaker", "baud": 1_000_000, "layout": layout,
-                       "inputs": "", "run": {}, "shape": [4, 2]}).encode()
+    seed = json.dumps({
+        "bitstream": "board.bin", "sha256": sha256(content).hexdigest(), "area": {}, "absorbed": 0,
+        "run": {}, "inputs": "", "board": "icebreaker", "shape": [4, 4, 2], "layout": layout,
+        "clock_hz": 24e6, "baud": 1_000_000, "parameters": 0, "versions": {}}).encode()
 
     def load(path: Path) -> object:
         return bitstream.read_layout(path.parent)
@@ -403,7 +404,8 @@ def command(source: Callable[[], Target], name: str, *options: str) -> Target:
     """A command that reads a kind of file; inputs are those of its loader."""
     of = source()
     run = _commanded(name, "FILE", *options, "--output", "written")
-    return replace(of, name=f"command {name}", load=run, errors=(ValueError,))
+    return replace(of, name=f"command {name}", load=run, errors=(ValueError,),
+                   names_file=False)
 
 
 MAKERS: dict[str, Callable[[], Target]] = {

@@ -42,7 +42,7 @@ class Guard:
         self._readable = [str(folder), *{sysconfig.get_path(name) for name in
                                          ("stdlib", "platstdlib", "purelib", "platlib")},
                           str(Path(__file__).parents[2]), "/proc/", "/sys/", "/dev/", "<"]
-        self._writable = [str(folder), "/dev/null"]
+        self._writable = [str(folder), "/dev/null", "/dev/pts/"]
         self._is_codegen = is_codegen
         self._watching = False
         self.seen: list[str] = []
@@ -88,9 +88,7 @@ def judged(error: BaseException, path: Path, target: Target) -> str:
     text = str(error)
     if not isinstance(error, target.errors):
         return f"{type(error).__name__}: {text[:LONGEST_MESSAGE]}"
-    if not target.names_file:
-        return ""
-    if path.name not in text and str(path.parent) not in text:
+    if target.names_file and path.name not in text and str(path.parent) not in text:
         return f"no file is named: {text[:LONGEST_MESSAGE]}"
     if not text.isprintable():
         return f"it is not one line of text: {text[:LONGEST_MESSAGE]!r}"

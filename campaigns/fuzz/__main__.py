@@ -21,7 +21,7 @@ from .targets import MAKERS, ROOT
 OUTPUT = Path("build/fuzz")
 START_S = 300.0
 """Seconds until a target is ready: torch is imported, a board is compiled."""
-MOST = 9
+MOST = 20
 """Findings of a target, at which it is left."""
 
 
@@ -146,16 +146,18 @@ def main(seconds: float, seed: int, names: tuple[str, ...], output: Path) -> Non
     """Give hostile input to what reads files and talks to boards."""
     shutil.rmtree(output / "findings", ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
-    reports = []
-    for name in names or MAKERS:
-        if name in MAKERS:
-            reports.append(attack(name, seconds, seed, output))
-            click.echo(reports[-1].row())
-            for finding in reports[-1].findings:
-                click.echo(f"  {finding}")
+    reports: list[Report | crashes.Survey] = []
+    surveyed = {subject.name: subject for subject in crashes.subjects()}
+    for name in names or (*MAKERS, *crashes.NAMES):
+        reports.append(attack(name, seconds, seed, output) if name in MAKERS else
+                       crashes.survey(surveyed[name], seed))
+        click.echo(reports[-1].row())
+        for finding in reports[-1].findings:
+            click.echo(f"  {finding}")
     (output / "fuzz.json").write_text(json.dumps([vars(each) for each in reports], indent=1))
-    text = "\n".join([HEAD, *(each.row() for each in reports)]) + "\n"
-    (output / "fuzz.md").write_text(text)
+    tables = [[head, *(each.row() for each in reports if isinstance(each, kind))]
+              for head, kind in ((HEAD, Report), (crashes.HEAD, crashes.Survey))]
+    (output / "fuzz.md").write_text("\n\n".join(map("\n".join, tables)) + "\n")
     sys.exit(any(each.findings for each in reports))
 
 

@@ -9,6 +9,7 @@ import threading
 import tty
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -274,7 +275,9 @@ def board() -> Target:
         return b"".join(made) if random.random() < 0.1 else _stream(random, data)
 
     def load(path: Path) -> None:
-        with serial.Serial(running.port, hosts.BAUD, write_timeout=5) as port:
+        # one that does not read, and leaves when the board can't get rid of its answers
+        with (serial.Serial(running.port, hosts.BAUD, write_timeout=1) as port,
+              suppress(serial.SerialTimeoutException)):
             port.write(path.read_bytes())
         with hosts.open(running.port, network, spec=SPEC) as opened:
             got = opened.run(images)

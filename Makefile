@@ -11,7 +11,7 @@ JOBS   ?= 2
 BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
-.PHONY: help setup demo bitstream test lint verilog check-verilog regress benchmarks \
+.PHONY: help setup demo bitstream test lint verilog check-verilog regress fuzz benchmarks \
         benchmarks-conversion benchmarks-hardware benchmark-data clean
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
+	@echo "make fuzz      hostile input to everything that reads files or talks to boards; some 10 minutes"
 	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; some three hours"
 	@echo "                 or a half of them: make benchmarks-conversion, make benchmarks-hardware"
 	@echo "make clean     remove build/ and .venv"
@@ -80,6 +81,9 @@ benchmark-data:
 
 regress: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS)
+
+fuzz: $(READY)
+	$(BIN)/python -m campaigns.fuzz
 
 clean:
 	rm -rf build $(VENV)

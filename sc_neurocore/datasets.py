@@ -211,7 +211,8 @@ def _numpy_images(path: Path, limit: int | None,
         arrays = {"images": loaded}
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
-                if sum(info.file_size for info in loaded.zip.infolist()) > MAXIMUM_BYTES:
+                members: Any = loaded.zip
+                if sum(member.file_size for member in members.infolist()) > MAXIMUM_BYTES:
                     raise ValueError(f"arrays must take at most {MAXIMUM_BYTES} bytes")
                 arrays = {name: loaded[name] for name in ("images", "labels") if name in loaded}
         if "images" not in arrays:

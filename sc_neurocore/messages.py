@@ -1,4 +1,4 @@
-"""Messages about what others wrote, who may want them to be something else than one line of text."""
+"""Messages about what others wrote, who may want them to be something else than a line of text."""
 
 LONGEST = 500
 
@@ -6,7 +6,8 @@ LONGEST = 500
 def one_line(message: object) -> str:
     """Text of a message on one line, as a terminal can show it, cut if it is too long.
 
-    An error without a message gives its type; what can't be printed is written as Python does, ``\\x1b`` for instance.
+    An error without a message gives its type; what can't be printed is written as Python does,
+    ``\\x1b`` for instance.
     """
     words = (str(message) or type(message).__name__).split()
     return _cut("".join(character if character.isprintable() else repr(character)[1:-1]

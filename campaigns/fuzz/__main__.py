@@ -55,7 +55,7 @@ class Worker:
 
     def __init__(self, target: str, seed: int, first: int):
         self.folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()    # noqa: SIM115, end() closes it
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", worker.__name__, target, str(seed), str(first)],
@@ -84,8 +84,9 @@ class Worker:
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._log.seek(0)
-        return code, self._log.read()[-2000:].decode(errors="replace")
+        with self._log as log:
+            log.seek(0)
+            return code, log.read()[-2000:].decode(errors="replace")
 
 
 def attack(name: str, seconds: float, seed: int, output: Path) -> Report:

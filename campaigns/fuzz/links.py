@@ -44,7 +44,7 @@ class Failed(Exception):
 def _frame(random: Random, kinds: type[Command] | type[Answer]) -> Frame:
     kind = random.choice((*kinds, *kinds, random.randrange(256)))
     size = random.choice((0, 1, 2, 4, 12, 24, 100, random.randrange(700)))
-    content = random.choice((bytes(size), random.randbytes(size), bytes([0x7E, 0x7D]) * (size // 2)))
+    content = random.choice((bytes(size), random.randbytes(size), b"\x7e\x7d" * (size // 2)))
     return Frame(kind, random.randrange(256), content)
 
 
@@ -88,12 +88,10 @@ def _decode(path: Path) -> None:
     for frame in filter(None, frames):
         form = LinkFormat(random.randint(1, 16), random.randint(1, 9), random.randint(1, 9),
                           random.randint(1, 9), random.randint(1, 16), random.randint(1, 40))
-        for take in (lambda: protocol.unpack_fields(STATUS, frame.content),
-                     lambda: form.results(frame.content)):
-            try:
-                take()
-            except ValueError:      # the only one that is documented
-                continue
+        with suppress(ValueError):      # the only one that is documented
+            protocol.unpack_fields(STATUS, frame.content)
+        with suppress(ValueError):
+            form.results(frame.content)
 
 
 def frames() -> Target:
@@ -112,7 +110,7 @@ class HostileBoard:
 
     def __init__(self, choices: bytes, constants: dict[str, int], results: dict[bytes, bytes]):
         self._random, self._results = Random(choices), results
-        self._status = {name: 0 for name in STATUS} | constants
+        self._status = dict.fromkeys(STATUS, 0) | constants
         self._status["next"] = self._status["done"] = self._random.randrange(256)
         self._answers: dict[int, bytes] = {}
         self._hostility = (choices[0] / 255)**2

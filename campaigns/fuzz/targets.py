@@ -191,7 +191,8 @@ def _reworded(random: Random, data: bytes) -> bytes:
                                  "('<f8', 99999999999)", "None", "'\\x00'", "'<f8,'"))),
         ("(", random.choice(("(" * 300, "(-1, ", "(10**9, ", "(0, ", "(True, ", "(1.5, ",
                              f"({2**62}, ", f"({2**65}, ", "(2**40, ", "[", "('a', ", "{", "(\n"))),
-        ("False", random.choice(("True", "None", "0", "Fals", "__import__('os').system('touch x')"))),
+        ("False", random.choice(("True", "None", "0", "Fals",
+                                 "__import__('os').system('touch x')"))),
         ("}", random.choice(("", ", 'a': 1}", "}}", "}\n\n ", "\\", "}'", '}"""')))))
     text = text.replace(old, new, 1)
     size = len(text) + random.choice((1, 1, 1, 1, 100))
@@ -237,6 +238,7 @@ def onnx() -> Target:
     warnings.simplefilter("ignore")
     import onnx
     import test_onnx_import as examples
+
     from sc_neurocore.interchange import load_onnx
 
     names = ("perceptron", "residual block", "view by sizes", "pools", "QCFS")
@@ -312,8 +314,11 @@ def nir() -> Target:
     seeds = [gzip.decompress((ROOT / "tests/data" / f"{name}.nir.gz").read_bytes())
              for name in ("snntorch", "spikingjelly")]
     seeds.append(_saved(partial(save_nir, examples.example_snn())))
-    return Target("NIR", "network.nir", seeds, lambda path: load_nir(path, 8, reset="subtract", dt=1e-4),
-                  reshape=_regrown)
+
+    def load(path: Path) -> object:
+        return load_nir(path, 8, reset="subtract", dt=1e-4)
+
+    return Target("NIR", "network.nir", seeds, load, reshape=_regrown)
 
 
 def _regrown(random: Random, data: bytes) -> bytes:

@@ -17,7 +17,6 @@ from ..protocol import (
 )
 from .line import Line, LinkError, describe, summary
 
-
 RANGES = {"beats": range(1, 256), "buffer_bytes": range(BLOCK_BYTES, 2**24 + 1),
           "count_width": range(1, 64), "current_width": range(1, 64)}
 """What sizes of a status can be, whatever the network."""

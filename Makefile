@@ -11,7 +11,7 @@ JOBS   ?= 2
 BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
-.PHONY: help setup demo bitstream test lint verilog check-verilog regress formal mutation \
+.PHONY: help setup demo bitstream test lint verilog check-verilog regress formal mutation fuzz \
         benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest newest dist lock \
         clean
 
@@ -26,6 +26,7 @@ help:
 	@echo "make oldest, make newest   the tests with the oldest and the newest versions of everything"
 	@echo "make dist      wheel and sdist, and the demo with each of them"
 	@echo "make lock      lock the versions of today, requirements/dev.lock"
+	@echo "make fuzz      hostile input to everything that reads files or talks to boards; some 10 minutes"
 	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; some three hours"
 	@echo "                 or a half of them: make benchmarks-conversion, make benchmarks-hardware"
 	@echo "make clean     remove build/ and .venv"
@@ -117,6 +118,9 @@ lock:
 	$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv
 	PATH="$(CURDIR)/build/uv/bin:$$PATH" $(PYTHON) requirements/lock.py
 	PATH="$(CURDIR)/build/uv/bin:$$PATH" $(PYTHON) requirements/lock.py --oldest
+
+fuzz: $(READY)
+	$(BIN)/python -m campaigns.fuzz
 
 clean:
 	rm -rf build $(VENV)

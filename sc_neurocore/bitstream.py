@@ -9,8 +9,9 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from .boards import BOARDS, Board, find_board
 from .extras import ToolError, require
 from .files import check_folder, fill_folder, write_text
 from .identity import parameters_crc32
+from .layer_headers import check_list, check_object
+from .messages import one_line
 from .network import IntegerNetwork
 from .parameters import Capacity
 from .spec import AcceleratorSpec
@@ -222,23 +225,50 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     FileNotFoundError
         If there is none.
     ValueError
-        If its bitstream is not the one that was built.
+        If it is none that `build` wrote, or its bitstream is not the one that was built.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {MANIFEST}; `sc-neurocore build` makes one")
-    manifest: dict[str, Any] = json.loads(path.read_text())
+    with _about(path):
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        check_object("manifest", manifest, set(_MANIFEST))
+        for name, kind in _MANIFEST.items():
+            if type(manifest[name]) not in kind:
+                raise TypeError(f"{name} must be {kind[-1].__name__}, not {manifest[name]!r}")
+        if not re.fullmatch(r"\w+\.(bin|bit|fs)", manifest["bitstream"]):
+            raise ValueError("bitstream must be a file beside it, .bin, .bit or .fs, "
+                             f"not {manifest['bitstream']!r}")
     bitstream = folder / manifest["bitstream"]
     if not bitstream.is_file() or _hash(bitstream.read_bytes()) != manifest["sha256"]:
         raise ValueError(f"{bitstream} must be the bitstream that {path} is about")
     return manifest
 
 
+_MANIFEST: dict[str, tuple[type, ...]] = {
+    "bitstream": (str,), "sha256": (str,), "area": (dict,), "absorbed": (int,), "run": (dict,),
+    "inputs": (str,), "board": (str,), "shape": (list,), "layout": (dict,),
+    "clock_hz": (int, float), "baud": (int,), "parameters": (int,), "versions": (dict,)}
+"""What a manifest has, and of which types."""
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Have errors of the block say which file is wrong."""
+    try:
+        yield
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} must be what `sc-neurocore build` wrote: {one_line(error)}"
+                         ) from error
+
+
 def read_layout(folder: Path) -> AcceleratorSpec:
-    """The layout of a folder's bitstream."""
+    """The layout of a folder's bitstream; raises what `read_manifest` raises."""
     layout = read_manifest(folder)["layout"]
-    return AcceleratorSpec(**layout | {
-        "loaded": tuple(Capacity(**each) for each in layout["loaded"])})
+    with _about(folder / MANIFEST):
+        check_object("layout", layout, {field.name for field in fields(AcceleratorSpec)})
+        loaded = check_list("layout.loaded", layout["loaded"])
+        return AcceleratorSpec(**layout | {"loaded": tuple(Capacity(**each) for each in loaded)})
 
 
 def _hash(content: bytes) -> str:
@@ -259,7 +289,7 @@ def _unchanged(output: Path, key: str) -> dict[str, Any] | None:
     """The manifest of what was built before, if it is what is asked for."""
     try:
         manifest = read_manifest(output)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         return None
     return manifest if manifest.get("inputs") == key else None
 

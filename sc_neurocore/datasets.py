@@ -2,8 +2,6 @@
 
 import gzip
 import math
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .extras import require
+from .messages import one_line
 
 FloatArray = npt.NDArray[np.float64]
 IntegerArray = npt.NDArray[np.int64]
 
 MAXIMUM_VALUES = 2**30
 """Values that an array of a file may have; some 20 times MNIST, and 8 GB as float64."""
+
+MAXIMUM_BYTES = 8 * MAXIMUM_VALUES
+"""What the arrays of an .npz file may take; the file can be a thousandth of that."""
 
 _CHUNK_BYTES = 2**20
 _NUMPY = (".npz", ".npy")
@@ -104,8 +106,9 @@ def idx_images(folder: Path, *, train: bool, limit: int | None = None) -> Images
         raise ValueError(f"{folder}: {prefix} must have one label for each image, "
                          f"not {len(labels)} for {len(images)}")
     chosen = images[:limit]
-    return Images(chosen.reshape(len(chosen), -1) / 255, labels[:limit].astype(np.int64),
-                  folder.name)
+    with _named_errors(folder):     # all of them may be more than there is memory for
+        return Images(chosen.reshape(len(chosen), -1) / 255, labels[:limit].astype(np.int64),
+                      folder.name)
 
 
 def load_images(source: str, *, train: bool = False, limit: int | None = None,
@@ -191,11 +194,10 @@ def _named_errors(path: Path) -> Iterator[None]:
     """Whatever is wrong with the content of a file is a ValueError that names the file."""
     try:
         yield
-    except FileNotFoundError:
-        raise
-    except (ValueError, TypeError, KeyError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile,
-            gzip.BadGzipFile, NotImplementedError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except Exception as error:      # numpy, zipfile and gzip raise many kinds
+        if isinstance(error, OSError) and error.filename is not None:
+            raise                   # it can't be opened
+        raise ValueError(f"{path}: {one_line(error)}") from error
 
 
 def _numpy_images(path: Path, limit: int | None,
@@ -209,9 +211,14 @@ def _numpy_images(path: Path, limit: int | None,
         arrays = {"images": loaded}
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
+                members: Any = loaded.zip
+                if sum(member.file_size for member in members.infolist()) > MAXIMUM_BYTES:
+                    raise ValueError(f"arrays must take at most {MAXIMUM_BYTES} bytes")
                 arrays = {name: loaded[name] for name in ("images", "labels") if name in loaded}
         if "images" not in arrays:
             raise ValueError("file must have an array called images")
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("images and labels must be arrays that numpy wrote")
         labels = arrays.get("labels")
         return Images(checked(arrays["images"])[:limit],
                       None if labels is None else _checked_labels(labels, arrays["images"])[:limit],

@@ -18,6 +18,7 @@ from safetensors.numpy import save
 
 from .files import replacing
 from .layer_headers import Arrays, Json, check_names
+from .messages import one_line
 
 PathLike = str | os.PathLike[str]
 
@@ -134,4 +135,4 @@ def reading(path: PathLike) -> Iterator[NetworkFile]:
         with safe_open(path, framework="numpy") as handle:
             yield NetworkFile(handle)
     except (SafetensorError, TypeError, ValueError, RecursionError) as error:
-        raise NetworkFileError(f"{os.fspath(path)}: {error}") from error
+        raise NetworkFileError(f"{os.fspath(path)}: {one_line(error)}") from error

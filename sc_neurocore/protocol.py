@@ -247,9 +247,9 @@ class Decoder:
         *bodies, self._rest = (self._rest + received).split(bytes([FLAG]))
         for body in bodies:
             if body and self._begun:
-                yield _decode(body)
+                yield _decode(body) if len(body) <= self.LONGEST else None
             self._begun = True
-        self._rest = self._rest[:self.LONGEST]
+        self._rest = self._rest[:self.LONGEST + 1]
 
 
 def _decode(escaped: bytes) -> Frame | None:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
@@ -261,3 +262,43 @@ def test_every_board_takes_the_digits(name, tmp_path):
     assert made.spec.family == board.device.family
     assert made.bitstream.stat().st_size > 50_000
     assert made.bitstream.suffix == f".{FLOWS[board.device.family].bitstream}"
+
+
+@pytest.fixture
+def described(tmp_path):
+    """A folder of something that is no bitstream, its manifest as it should be."""
+    (tmp_path / "board.bin").write_bytes(b"content")
+    layout = json.loads(json.dumps(asdict(LAYOUT)))
+    manifest = {
+        "bitstream": "board.bin", "sha256": sha256(b"content").hexdigest(), "area": {},
+        "absorbed": 0, "run": {}, "inputs": "", "board": "icebreaker", "shape": [4, 4, 2],
+        "layout": layout, "clock_hz": 24e6, "baud": 1_000_000, "parameters": 0, "versions": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert bitstream.read_layout(tmp_path) == LAYOUT
+    return tmp_path, manifest
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"bitstream": "../board.bin"}, "bitstream must be a file beside it, .bin, .bit or .fs"),
+    ({"bitstream": 3}, "bitstream must be str, not 3"),
+    ({"baud": "fast"}, "baud must be int, not 'fast'"),
+    ({"baud": True}, "baud must be int, not True"),
+    ({"extra": 1}, "key manifest.extra is unknown"),
+    ({"layout": {}}, "key layout.beats is missing"),
+    ({"layout": {"lanes": 3}}, "key layout.beats is missing"),
+])
+def test_a_manifest_that_lies_is_refused(described, changes, message):
+    folder, manifest = described
+    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+    with pytest.raises(ValueError, match=f"^{folder}/manifest.json must be what `sc-neurocore "
+                                         f"build` wrote: {message}"):
+        bitstream.read_layout(folder)
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff", b"[1]", b"[" * 100_000, b'"x'])
+def test_what_is_no_manifest_is_refused(described, text):
+    folder, _ = described
+    (folder / "manifest.json").write_bytes(text)
+    with pytest.raises(ValueError, match=f"^{folder}/manifest.json must be what") as caught:
+        bitstream.read_manifest(folder)
+    assert str(caught.value).isprintable()

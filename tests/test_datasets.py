@@ -2,10 +2,12 @@
 
 import gzip
 import struct
+import zipfile
 
 import numpy as np
 import pytest
 
+from sc_neurocore import datasets
 from sc_neurocore.datasets import digits, idx_folder, load_images
 
 IMAGES = np.arange(5 * 2 * 3, dtype=np.uint8).reshape(5, 2, 3) * 8
@@ -183,4 +185,31 @@ def test_header_that_promises_too_much_is_refused(tmp_path):
     assert honest in path.read_bytes()
     path.write_bytes(path.read_bytes().replace(honest, promised))
     with pytest.raises(ValueError, match=r"a\.npy"):
+        load_images(str(path))
+
+
+@pytest.mark.parametrize("literal", ["{'descr': '<f8', 'a", "('" * 200, "[(\n", "{'descr': '<f8"])
+def test_headers_that_are_no_python_are_refused(tmp_path, literal):
+    text = literal.encode() + b"\n"
+    path = tmp_path / "images.npy"
+    path.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text)
+    with pytest.raises(ValueError, match=f"^{path}: ") as caught:
+        load_images(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_members_that_are_no_arrays_are_refused(tmp_path):
+    path = tmp_path / "images.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("images", b"text")
+    with pytest.raises(ValueError, match=rf"^{path}: images and labels must be arrays"):
+        load_images(str(path))
+
+
+def test_files_of_many_zeros_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "MAXIMUM_BYTES", 2**20)
+    path = tmp_path / "images.npz"
+    np.savez_compressed(path, images=np.zeros((2, 2**18)))
+    assert path.stat().st_size < 2**14
+    with pytest.raises(ValueError, match=f"^{path}: arrays must take at most 1048576 bytes"):
         load_images(str(path))

@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +140,16 @@ def test_something_else_than_a_state_dict_is_refused(module, content):
 def test_missing_file_is_named(module):
     with pytest.raises(FileNotFoundError, match=r"nothing\.pt"):
         load_model("example_models:make", module / "nothing.pt")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("change", [
+    torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr, lambda old: old.to("meta"),
+    lambda old: old.to(torch.complex64),
+    lambda old: torch.quantize_per_tensor(old, 0.1, 0, torch.qint8)],
+    ids=["sparse", "csr", "meta", "complex", "quantized"])
+def test_tensors_of_other_kinds_are_refused(module, state, change):
+    torch.save(state | {"0.weight": change(state["0.weight"])}, "a.pt")
+    with pytest.raises(ValueError, match=r"^Weights a\.pt: 0\.weight must be a dense tensor of "
+                                         r"real numbers, not torch\.\w+, torch\.\w+, device"):
+        load_model("example_models:make", Path("a.pt"))

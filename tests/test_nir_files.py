@@ -206,3 +206,16 @@ def test_graphs_that_lie_are_refused(file, place, value, message):
         del opened[place]
         opened[place] = value
     assert refusal(file) == message
+
+
+def test_groups_that_are_too_deep_are_refused(file):
+    with h5py.File(file, "r+") as opened:
+        opened["node/nodes/again"] = opened["node"]
+    assert damaged(file) == "groups must be nested at most 32 deep"
+
+
+def test_metadata_that_are_no_group_are_refused(file):
+    with h5py.File(file, "r+") as opened:
+        del opened["node/metadata"]
+        opened["node/metadata"] = np.zeros(3)
+    assert damaged(file) == "/node/metadata must be a group"

@@ -84,7 +84,7 @@ def test_a_frame_without_end_takes_no_memory():
     assert not list(decoder.feed(b"the end of another\x7e"))
     for _ in range(5):
         assert not list(decoder.feed(bytes(100_000)))
-    assert len(decoder._rest) <= Decoder.LONGEST
+    assert len(decoder._rest) <= Decoder.LONGEST + 1
     assert list(decoder.feed(b"\x7e" + encode(Frame(1, 2)))) == [None, Frame(1, 2)]
 
 
@@ -148,3 +148,13 @@ def test_sizes_of_mnist():
 
 def test_every_fault_has_a_name():
     assert len({str(fault) for fault in Fault}) == len(Fault)
+
+
+def test_what_is_longer_than_a_frame_is_none_whatever_it_begins_with():
+    frame = Frame(1, 2, bytes(Decoder.LONGEST - 6))
+    body = encode(frame)[1:-1]
+    assert len(body) == Decoder.LONGEST
+    for rest, found in ((b"", frame), (b"rest", None)):
+        decoder = Decoder()
+        line = b"\x7e" + body + rest + b"\x7e"
+        assert [*decoder.feed(line[:-9]), *decoder.feed(line[-9:])] == [found]

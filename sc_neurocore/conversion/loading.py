@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
 
 from sc_neurocore.extras import MissingExtraError, require
+from sc_neurocore.messages import one_line
 
 try:
     import torch
@@ -121,9 +121,8 @@ def _read_state(path: Path) -> Mapping[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         raise ValueError(f"Weights {path} must be tensors alone, as torch.save writes "
                          "model.state_dict(); whatever else is pickled is refused") from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError,
-            AttributeError, MemoryError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+    except Exception as error:      # pickle and torch raise many kinds
+        reason = one_line(str(error).partition("\n")[0] or type(error).__name__)
         raise ValueError(f"Weights {path} can't be read: {reason}") from error
     if not isinstance(state, Mapping) or not all(
             isinstance(name, str) and isinstance(tensor, torch.Tensor)
@@ -139,8 +138,12 @@ def _check_state(path: Path, expected: Mapping[str, torch.Tensor],
     for fault, names in (("lack", expected.keys() - found.keys()),
                          ("have unexpected", found.keys() - expected.keys())):
         if names:
-            raise ValueError(f"Weights {path} {fault} {', '.join(sorted(names))}")
+            raise ValueError(f"Weights {path} {fault} {one_line(', '.join(sorted(names)))}")
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             raise ValueError(f"Weights {path}: {name} must have shape {tuple(tensor.shape)}, "
                              f"not {tuple(found[name].shape)}")
+        kind = found[name]
+        if kind.layout != torch.strided or kind.is_meta or kind.is_quantized or kind.is_complex():
+            raise ValueError(f"Weights {path}: {name} must be a dense tensor of real numbers, "
+                             f"not {kind.layout}, {kind.dtype}, device {kind.device}")

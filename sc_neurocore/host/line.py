@@ -1,6 +1,7 @@
 """Frames over a serial port."""
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
@@ -8,6 +9,7 @@ from ..extras import require
 from ..protocol import FLAG, Decoder, Fault, Frame, encode
 
 _POLL_S = 0.02
+_SILENT_POLLS = 3
 
 
 class LinkError(OSError):
@@ -31,29 +33,50 @@ class Line:
         # Another program at the same port would take answers away.
         self._serial: Any = serial.Serial(port, baud, timeout=_POLL_S, write_timeout=10 + timeout,
                                           exclusive=True)
-        self._serial.reset_input_buffer()
         self._decoder = Decoder()
-        self._frames: list[Frame | None] = []
-        self._serial.write(bytes([FLAG]))       # ends what another one may have begun
+        self._frames: deque[Frame | None] = deque()
+        try:
+            self._serial.write(bytes([FLAG]))       # ends what another one may have begun
+            self._wait_for_silence()
+        except OSError as error:
+            self.close()
+            raise LinkError(f"{self.name}: {error}") from error
+
+    def _wait_for_silence(self) -> None:
+        """Pass over what the board still answers to another program, for `timeout` at most."""
+        end, silent = monotonic() + self.timeout, 0
+        while silent < _SILENT_POLLS and monotonic() < end:
+            silent = 0 if self._serial.read(max(1, self._serial.in_waiting)) else silent + 1
 
     def send(self, frame: Frame) -> None:
-        """Send a frame."""
-        self._serial.write(encode(frame))
+        """Send a frame; raises LinkError if the port doesn't take it."""
+        try:
+            self._serial.write(encode(frame))
+        except OSError as error:
+            raise LinkError(f"{self.name}: {error}") from error
 
-    def receive(self, deadline: float) -> Frame | None:
-        """The next frame, or None if it is broken.
+    def receive(self, deadline: float) -> Iterator[Frame | None]:
+        """Frames as they come, None for one that is broken.
 
         Raises
         ------
+        LinkError
+            If the port is gone.
         TimeoutError
-            If there is none at the deadline.
+            At the deadline, also if frames come without an end.
         """
-        while not self._frames:
-            self._frames.extend(self._decoder.feed(
-                self._serial.read(max(1, self._serial.in_waiting))))
-            if not self._frames and monotonic() > deadline:
+        is_late = False
+        while True:
+            while self._frames:
+                yield self._frames.popleft()
+            if is_late:
                 raise TimeoutError
-        return self._frames.pop(0)
+            is_late = monotonic() > deadline
+            try:
+                received = self._serial.read(max(1, self._serial.in_waiting))
+            except OSError as error:
+                raise LinkError(f"{self.name}: {error}") from error
+            self._frames.extend(self._decoder.feed(received))
 
     def deadline(self, size: int) -> float:
         """When an answer is overdue to so many bytes that are sent now."""

@@ -4,8 +4,22 @@ import random
 from collections import Counter
 from time import monotonic
 
-from ..protocol import NUMBERS, STATUS, VERSION, Answer, Command, Frame, unpack_fields
+from ..protocol import (
+    BLOCK_BYTES,
+    NUMBERS,
+    STATUS,
+    VERSION,
+    Answer,
+    Command,
+    Fault,
+    Frame,
+    unpack_fields,
+)
 from .line import Line, LinkError, describe, summary
+
+RANGES = {"beats": range(1, 256), "buffer_bytes": range(BLOCK_BYTES, 2**24 + 1),
+          "count_width": range(1, 64), "current_width": range(1, 64)}
+"""What sizes of a status can be, whatever the network."""
 
 
 class WrongBoardError(ValueError):
@@ -36,7 +50,7 @@ class Session:
     LinkError
         If nothing answers, or images of a session before this one never end.
     WrongBoardError
-        If it has another version of the link.
+        If it has another version of the link, or says of itself what can't be.
     """
 
     def __init__(self, line: Line, hashes: dict[str, int | None], retries: int):
@@ -63,10 +77,21 @@ class Session:
         if content[:1] != bytes([VERSION]):
             raise WrongBoardError(f"The board at {self.line.name} has version "
                                   f"{content[0] if content else None} of the link, not {VERSION}")
-        self.status = unpack_fields(STATUS, content)
+        try:
+            self.status = unpack_fields(STATUS, content)
+        except ValueError as error:
+            raise WrongBoardError(f"The board at {self.line.name} sends no status: {error}"
+                                  ) from None
+        for name, allowed in RANGES.items():
+            if self.status[name] not in allowed:
+                raise WrongBoardError(f"The board at {self.line.name} must have {name} in {allowed}"
+                                      f", not {self.status[name]}")
 
     def ask(self, command: Command, want: Answer, content: bytes = b"") -> Frame:
-        """Send a command until it is answered. Other answers that come meanwhile are passed over.
+        """Send a command until it is answered.
+
+        Answers to others that come meanwhile are passed over; of a broken frame no one knows whose
+        it was.
 
         What the board executes once has its next number, others have one of their own.
         """
@@ -79,9 +104,9 @@ class Session:
             self.line.send(Frame(command, number, content))
             deadline = self.line.deadline(len(content))
             try:
-                while True:
-                    frame = self.line.receive(deadline)
-                    if frame is None or frame.kind == Answer.ERROR:
+                for frame in self.line.receive(deadline):
+                    if frame is None or (frame.kind == Answer.ERROR and (
+                            frame.number == number or frame.content == bytes([Fault.BROKEN]))):
                         faults[describe(frame)] += 1
                         break
                     if (frame.kind, frame.number) == (want, number):

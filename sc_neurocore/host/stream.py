@@ -60,7 +60,11 @@ class Stream:
             deadline = self._session.line.deadline(
                 (self._sent - self._done) * (self._format.image_bytes + self._format.result_bytes))
             try:
-                fault = self._take(self._session.line.receive(deadline))
+                fault = None
+                for frame in self._session.line.receive(deadline):
+                    fault = self._take(frame)
+                    if fault is not None or self._done > before:
+                        break
             except TimeoutError:
                 fault = "no answer came in time"
             if self._done > before:
@@ -96,6 +100,8 @@ class Stream:
             return None                         # it came twice, or is of another session
         if ahead:
             return "an answer is missing"
+        if len(frame.content) != self._format.result_bytes:
+            return "a result has the wrong length"
         (self.counts[self._done], self.currents[self._done],
          self.predicted[self._done]) = self._format.results(frame.content)
         self._done += 1

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sc_neurocore.extras import require
+from sc_neurocore.messages import one_line
 from sc_neurocore.network_file import NetworkFileError
 
 PathLike = str | os.PathLike[str]
@@ -27,6 +28,9 @@ MAXIMUM_BYTES = 2**30
 
 MAXIMUM_MEMBERS = 2**14
 """Groups, datasets and strings. A group can be a member of many others, and of itself."""
+
+MAXIMUM_DEPTH = 32
+"""Of groups in groups: a graph's nodes are three deep, and those of a graph in it five."""
 
 
 def read_tree(path: PathLike) -> Tree:
@@ -48,7 +52,7 @@ def read_tree(path: PathLike) -> Tree:
             return {**reader.tree(file, "node"), "metadata": {METADATA_KEY: reader.metadata(file)}}
     except Exception as error:      # HDF5 and its wrapper raise many kinds
         raise NetworkFileError(f"{os.fspath(path)}: it is no NIR file, or damaged: "
-                               f"{error}") from error
+                               f"{one_line(error)}") from error
 
 
 _HEAP = b"GCOL\1\0\0\0"
@@ -95,6 +99,8 @@ class _Reader:
         """Read our part of the graph's metadata."""
         group = file
         for name in ("node", "metadata", METADATA_KEY):
+            if not isinstance(group, self._h5py.Group):
+                raise ValueError(f"{group.name} must be a group")
             if name not in group:
                 return {}
             group = self._member(group, name)
@@ -103,6 +109,8 @@ class _Reader:
     def _member(self, parent: Any, name: str) -> Any:
         place = f"{parent.name.rstrip('/')}/{name}"
         self._count(1)
+        if place.count("/") > MAXIMUM_DEPTH:
+            raise ValueError(f"groups must be nested at most {MAXIMUM_DEPTH} deep")
         if not isinstance(parent.get(name, getlink=True), self._h5py.HardLink):
             raise ValueError(f"{place} must be a member of it, not missing or a link")
         member = parent[name]

@@ -17,6 +17,7 @@ from sc_neurocore.conversion.tracing.affine import UnsupportedError
 from sc_neurocore.conversion.tracing.values import Value
 from sc_neurocore.interchange.nir_files import METADATA_KEY, PathLike, Tree, read_tree
 from sc_neurocore.interchange.nir_nodes import OPERATIONS, REASONS, Node, check_timestep, neurons
+from sc_neurocore.messages import one_line
 from sc_neurocore.network_file import NetworkFileError
 from sc_neurocore.synapses import INPUT, Dense, Source
 
@@ -83,7 +84,7 @@ def load_nir(path: PathLike, T: int | None = None, *, reset: str | None = None,
     try:
         return _network(tree, given)
     except (TypeError, ValueError) as error:
-        raise NetworkFileError(f"{os.fspath(path)}: {error}") from error
+        raise NetworkFileError(f"{os.fspath(path)}: {one_line(error)}") from error
 
 
 @dataclass(frozen=True)

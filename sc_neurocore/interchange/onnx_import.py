@@ -18,6 +18,7 @@ from typing import Any
 from sc_neurocore.extras import require
 from sc_neurocore.interchange.onnx_graph import Graph, Node, UnsupportedError
 from sc_neurocore.interchange.onnx_operators import SUPPORTED, read_node, unsupported
+from sc_neurocore.messages import one_line
 
 try:
     import torch
@@ -74,7 +75,7 @@ def load_onnx(path: str | os.PathLike[str]) -> nn.Module:
         graph = _read(file)
         return _assemble(graph, _steps(graph)).eval()
     except UnsupportedError as error:
-        raise ValueError(f"ONNX file {file} can't be imported: {error}; "
+        raise ValueError(f"ONNX file {file} can't be imported: {one_line(error)}; "
                          f"supported are {SUPPORTED}") from error
 
 
@@ -105,7 +106,7 @@ def _check_opset(model: Any) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 @dataclass(frozen=True)

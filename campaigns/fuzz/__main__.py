@@ -1,0 +1,166 @@
+"""The command; see the package."""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import click
+
+from . import crashes, worker
+from .targets import MAKERS, ROOT
+
+OUTPUT = Path("build/fuzz")
+START_S = 300.0
+"""Seconds until a target is ready: torch is imported, a board is compiled."""
+MOST = 20
+"""Findings of a target, at which it is left."""
+
+
+@dataclass
+class Report:
+    """What became of the inputs of a target."""
+
+    target: str
+    inputs: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    slowest: float = 0.0
+    peak_bytes: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def row(self) -> str:
+        """Its row of the table."""
+        refused = ", ".join(f"{name} {count}" for name, count in self.outcomes.most_common()
+                            if name != "accepted")
+        return (f"| {self.target} | {self.inputs} | {self.outcomes['accepted']} | {refused} | "
+                f"{self.seconds:.0f} s | {self.slowest * 1000:.0f} ms | "
+                f"{self.peak_bytes / 2**20:.0f} MiB | {len(self.findings)} |")
+
+
+HEAD = ("| target | inputs | accepted | refused | time | slowest | peak memory | findings |\n"
+        "|---|---|---|---|---|---|---|---|")
+
+
+class Worker:
+    """A process that reads mutants of a target, from a number on."""
+
+    def __init__(self, target: str, seed: int, first: int):
+        self.folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+        self._log = tempfile.TemporaryFile()    # noqa: SIM115, end() closes it
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", worker.__name__, target, str(seed), str(first)],
+            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
+            env=os.environ | {"PYTHONPATH": path})
+        self._rest = b""
+
+    def line(self, limit_s: float) -> str | None:
+        """What it says next; None if it says nothing in time, or has ended."""
+        assert self._process.stdout is not None
+        end = monotonic() + limit_s
+        while b"\n" not in self._rest:
+            if not select.select([self._process.stdout], [], [], max(0, end - monotonic()))[0]:
+                return None
+            read = os.read(self._process.stdout.fileno(), 2**16)
+            if not read:
+                self._process.wait()
+                return None
+            self._rest += read
+        line, self._rest = self._rest.split(b"\n", 1)
+        return line.decode()
+
+    def end(self) -> tuple[int | None, str]:
+        """End it; returns its exit code, if it had ended, and the end of what it printed."""
+        code = self._process.poll()
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with self._log as log:
+            log.seek(0)
+            return code, log.read()[-2000:].decode(errors="replace")
+
+
+def attack(name: str, seconds: float, seed: int, output: Path) -> Report:
+    """Attack a target for some time; whatever ends its process is a finding."""
+    report, number = Report(name), 0
+    while report.seconds < seconds and len(report.findings) < MOST:
+        working = Worker(name, seed, number)
+        limit_s = float(working.line(START_S) or 0)     # nothing comes from one that has ended
+        said, begun = working.line(limit_s), monotonic()
+        while said is not None:
+            number = int(said)
+            answer = working.line(limit_s)
+            if answer is None:
+                break
+            _enter(report, json.loads(answer), number, working.folder, output)
+            if report.seconds + monotonic() - begun > seconds or len(report.findings) >= MOST:
+                break
+            said = working.line(limit_s)
+        else:
+            code, log = working.end()
+            raise RuntimeError(f"{name}: the worker ended with {code}:\n{log}")
+        report.seconds += monotonic() - begun
+        if answer is None:
+            report.inputs += 1
+            _keep(name, number, working.folder, output)
+        code, log = working.end()
+        if answer is None:
+            what = f"takes more than {limit_s} s" if code is None else f"ends the process: {code}"
+            report.outcomes["no answer" if code is None else "crash"] += 1
+            report.findings.append(f"input {number}: {what} {log[-500:]}")
+        number += 1
+    return report
+
+
+def _enter(report: Report, answer: dict[str, Any], number: int, folder: Path, output: Path) -> None:
+    report.inputs += 1
+    report.outcomes[answer["outcome"]] += 1
+    report.slowest = max(report.slowest, answer["seconds"])
+    report.peak_bytes = max(report.peak_bytes, answer["peak"])
+    if answer["findings"]:
+        report.findings.append(f"input {number}: " + "; ".join(answer["findings"]))
+        _keep(report.target, number, folder, output)
+
+
+def _keep(name: str, number: int, folder: Path, output: Path) -> None:
+    """Keep the folder of an input of a finding; a later input may have overwritten it."""
+    kept = output / "findings" / f"{name.replace(', ', '-').replace(' ', '-')}-{number}"
+    shutil.copytree(folder, kept, dirs_exist_ok=True)
+
+
+@click.command()
+@click.option("--seconds", default=12.0, show_default=True, help="For each target.")
+@click.option("--seed", default=1, show_default=True, help="Of the inputs.")
+@click.option("--target", "names", multiple=True, type=click.Choice([*MAKERS, *crashes.NAMES]),
+              help="What is attacked.  [default: all]")
+@click.option("--output", default=OUTPUT, show_default=True, type=click.Path(path_type=Path))
+def main(seconds: float, seed: int, names: tuple[str, ...], output: Path) -> None:
+    """Give hostile input to what reads files and talks to boards."""
+    shutil.rmtree(output / "findings", ignore_errors=True)
+    output.mkdir(parents=True, exist_ok=True)
+    reports: list[Report | crashes.Survey] = []
+    surveyed = {subject.name: subject for subject in crashes.subjects()}
+    for name in names or (*MAKERS, *crashes.NAMES):
+        reports.append(attack(name, seconds, seed, output) if name in MAKERS else
+                       crashes.survey(surveyed[name], seed))
+        click.echo(reports[-1].row())
+        for finding in reports[-1].findings:
+            click.echo(f"  {finding}")
+    (output / "fuzz.json").write_text(json.dumps([vars(each) for each in reports], indent=1))
+    tables = [[head, *(each.row() for each in reports if isinstance(each, kind))]
+              for head, kind in ((HEAD, Report), (crashes.HEAD, crashes.Survey))]
+    (output / "fuzz.md").write_text("\n\n".join(map("\n".join, tables)) + "\n")
+    sys.exit(any(each.findings for each in reports))
+
+
+if __name__ == "__main__":
+    main()

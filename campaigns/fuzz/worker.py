@@ -1,0 +1,158 @@
+"""Reads mutants of one target, one after the other, and tells of each what became of it.
+
+    python -m campaigns.fuzz.worker TARGET SEED FIRST
+
+Runs until it is ended, in the current folder, which must be its own and empty. It writes to
+stdout the seconds that an input may take; then, of each, its number before it and JSON after it.
+"""
+
+import json
+import os
+import resource
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from random import Random
+from time import perf_counter
+from typing import Any
+
+from . import targets
+from .mutate import damaged
+from .target import Target
+
+MEMORY_BYTES = 2**31
+"""Address space beyond that of the process with all of its libraries loaded."""
+LONGEST_MESSAGE = 1000
+"""Characters. Paths and names in it may be long."""
+
+_EXECUTION = ("exec", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system",
+              "subprocess.Popen", "pickle.find_class", "socket.__new__", "ctypes.dlopen",
+              "ctypes.dlsym")
+_CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod",
+            "os.truncate", "shutil.rmtree")
+
+
+class Guard:
+    """Notices what an input must not bring about."""
+
+    def __init__(self, folder: Path, is_codegen: bool) -> None:
+        self._readable = [str(folder), *{sysconfig.get_path(name) for name in
+                                         ("stdlib", "platstdlib", "purelib", "platlib")},
+                          str(Path(__file__).parents[2]), "/proc/", "/sys/", "/dev/", "<"]
+        self._writable = [str(folder), "/dev/null", "/dev/pts/"]
+        self._is_codegen = is_codegen
+        self._watching = False
+        self.seen: list[str] = []
+        sys.addaudithook(self._hook)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch the block."""
+        self.seen.clear()
+        self._watching = True
+        try:
+            yield
+        finally:
+            self._watching = False
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._watching:
+            return
+        if event == "open":
+            path, _, flags = arguments
+            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            if isinstance(path, str | bytes | os.PathLike) and not self._is_within(
+                    path, self._writable if writes else self._readable):
+                self.seen.append(f"{'writes' if writes else 'reads'} {os.fsdecode(path)}")
+        elif event in _CHANGES:
+            if not self._is_within(arguments[0], self._writable):
+                self.seen.append(f"{event} {arguments[0]}")
+        elif event in _EXECUTION and not (event == "exec" and self._is_known(arguments[0])):
+            self.seen.append(f"{event} {str(arguments)[:200]}")
+
+    def _is_within(self, path: Any, places: list[str]) -> bool:
+        text = os.path.abspath(os.fsdecode(path))
+        return text.startswith(tuple(places))
+
+    def _is_known(self, code: Any) -> bool:
+        """Whether it is a module's code, or what torch.fx or dataclasses write."""
+        name = getattr(code, "co_filename", "<string>")
+        return Path(name).is_file() or (self._is_codegen and name.startswith("<eval_with_key>"))
+
+
+def judged(error: BaseException, path: Path, target: Target) -> str:
+    """What is wrong with an error; empty if it is a documented one, of one line, with the file."""
+    text = str(error)
+    if not isinstance(error, target.errors):
+        return f"{type(error).__name__}: {text[:LONGEST_MESSAGE]}"
+    if target.names_file and path.name not in text and str(path.parent) not in text:
+        return f"no file is named: {text[:LONGEST_MESSAGE]}"
+    if not text.isprintable():
+        return f"it is not one line of text: {text[:LONGEST_MESSAGE]!r}"
+    if len(text) > LONGEST_MESSAGE:
+        return f"it has {len(text)} characters: {text[:100]}"
+    return ""
+
+
+def mutant(target: Target, seed: int, number: int) -> bytes:
+    """Input of a number: always the same for a seed."""
+    random = Random(f"{seed}/{target.name}/{number}")
+    if number < len(target.seeds):
+        return target.seeds[number]
+    data = random.choice(target.seeds)
+    if target.reshape is not None and random.random() < 0.6:
+        try:
+            data = target.reshape(random, data)
+        except Exception:       # of a seed that has no such structure
+            data = damaged(random, data, target.seeds)
+        if random.random() < 0.8:
+            return data
+    return random.randbytes(random.randrange(300)) if random.random() < 0.02 else damaged(
+        random, data, target.seeds)
+
+
+def attack(target: Target, guard: Guard, data: bytes, folder: Path) -> dict[str, Any]:
+    """Read an input, and tell what became of it."""
+    path = folder / target.file
+    path.write_bytes(data)
+    before, begun = set(os.listdir(folder)), perf_counter()
+    finding, outcome = "", "accepted"
+    with guard.watching():
+        try:
+            target.load(path)
+        except BaseException as error:      # nothing may get past this
+            outcome, finding = type(error).__name__, judged(error, path, target)
+    seconds = perf_counter() - begun
+    left = set(os.listdir(folder)) - before
+    faults = [*([finding] if finding else []), *guard.seen,
+              *([f"leaves {sorted(left)}"] if left else [])]
+    return {"outcome": outcome, "seconds": seconds, "findings": faults,
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def main(name: str, seed: int, first: int) -> None:
+    """Work until the end of the process."""
+    results = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)       # whatever libraries print must not get in between
+    target = targets.MAKERS[name]()
+    folder = Path.cwd()
+    for file, content in target.beside.items():
+        (folder / file).write_bytes(content)
+    path = folder / target.file
+    path.write_bytes(target.seeds[0])
+    target.load(path)           # imports what is imported late
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES,) * 2)
+    guard = Guard(folder, target.is_codegen)
+    results.write(f"{target.limit_s}\n")
+    for number in count(first):
+        data = mutant(target, seed, number)
+        results.write(f"{number}\n")
+        results.write(json.dumps(attack(target, guard, data, folder)) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

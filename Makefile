@@ -20,7 +20,7 @@ help:
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make regress   test, and the longer runs"
-	@echo "make fuzz      hostile input to everything that reads files or talks to boards; some 10 minutes"
+	@echo "make fuzz      hostile input to everything that reads files or talks to boards; some 5 minutes"
 	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; some three hours"
 	@echo "                 or a half of them: make benchmarks-conversion, make benchmarks-hardware"
 	@echo "make clean     remove build/ and .venv"

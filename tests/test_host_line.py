@@ -34,7 +34,7 @@ class Board:
     """Answers each frame with what a function makes of it, and then repeats ``flood`` forever."""
 
     def __init__(self, answer, flood=b""):
-        self._answer, self._flood = answer, flood
+        self._answer, self._flood = answer, flood * 300
         self._host, self._terminal = pty.openpty()
         for descriptor in (self._host, self._terminal):
             tty.setraw(descriptor)

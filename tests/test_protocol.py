@@ -157,4 +157,4 @@ def test_what_is_longer_than_a_frame_is_none_whatever_it_begins_with():
     for rest, found in ((b"", frame), (b"rest", None)):
         decoder = Decoder()
         line = b"\x7e" + body + rest + b"\x7e"
-        assert [*decoder.feed(line[:-9]), *decoder.feed(line[-9:])] == [found]
+        assert [*decoder.feed(line[:-1]), *decoder.feed(line[-1:])] == [found]

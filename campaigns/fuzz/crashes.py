@@ -45,14 +45,13 @@ class Subject:
 
 @dataclass
 class Survey:
-    """What became of a subject's output."""
+    """What became of a subject's output: how often it was what it had been, and how often whole."""
 
     target: str
     killed: int = 0
     filled: int = 0
     as_before: int = 0
     whole: int = 0
-    refused: int = 0
     left: int = 0
     seconds: float = 0.0
     findings: list[str] = field(default_factory=list)
@@ -134,7 +133,7 @@ def survey(subject: Subject, seed: int) -> Survey:
             found.killed += 1
             _judge(found, subject, contents(folder), old, new, f"killed after {delay:.4f} s")
             found.left += len(list(folder.glob(".partial-*")))
-        subject.run(folder)         # beside what the last one left
+        _in_child(lambda: subject.run(folder), None)    # beside what the last one left
         if contents(folder) != new:
             found.findings.append("running again does not mend it")
         for index in range(subject.fills):
@@ -225,7 +224,11 @@ def _in_child(run: Callable[[], object], delay: float | None, limit: int | None 
         finally:
             os._exit(code)
     os.setpgid(pid, pid)        # whoever of the two comes first
-    if delay is not None:
-        sleep(delay)
+    try:
+        if delay is not None:
+            sleep(delay)
+            os.killpg(pid, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except KeyboardInterrupt:
         os.killpg(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        raise

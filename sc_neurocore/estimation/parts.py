@@ -83,8 +83,11 @@ class Site:
 
 
 def memory(family: str, rows: int, width: int, *, writes: int = 1, wants: str = "",
-           registered: bool = False, name: str = "") -> Cells:
-    """A memory with one synchronous read port; ``registered`` with a register behind it."""
+           registered: bool = False, written: int | None = None) -> Cells:
+    """A memory with one synchronous read port; ``registered`` with a register behind it.
+
+    ``written``: so many of its rows are ever written, if not all are.
+    """
     choice = choose(family, rows, width, writes=writes, wants=wants)
     absorbs = family == "ecp5" and choice.kind == "block" and choice.banks == 1
     flip_flops = width * (registered and not absorbs)
@@ -92,7 +95,8 @@ def memory(family: str, rows: int, width: int, *, writes: int = 1, wants: str = 
     if choice.kind != "block":
         flip_flops += width
     if choice.kind == "logic" and writes:
-        flip_flops += rows * width
+        changing = rows if written is None else written
+        flip_flops += changing * width
         logic["register file bit"] = rows * width
     elif choice.kind == "logic":
         logic["constant bit"] = rows * width
@@ -217,7 +221,7 @@ def neurons(site: Site) -> Cells:
         return cells + loaded_parameters(site)
     if folds > 1:
         depth = (1 << (folds - 1).bit_length()) * (2 + site.is_direct)
-        cells += memory(site.family, depth, bits)
+        cells += memory(site.family, depth, bits, written=folds)
         if reads_at_once(site.spec.family, depth):
             cells += Cells(Counter(), (), index_bits(depth) - bits)
         cells += Cells(Counter({"loaded bit": bits}))

@@ -36,18 +36,16 @@ LUTS: dict[str, dict[str, float]] = {
         "parameter rows": 20, "parameter row bit": 1, "fold store": 40, "leaving bit": 1,
         "product bit": 1, "load target": 2},
     "ice40": {
-        "adder bit": 0.443, "encoder": 9.366, "even lane": 0.461, "draw bit": 2.533,
-        "lfsr": 51.746, "plane bit": 0.8, "deep queue": 18.984, "queue": 4.823,
-        "queued bit": 0.562, "serializer": 8.018, "group lane": 1.726, "word lane": 1.432,
-        "layer": 17.155, "row bit": 0.546, "phase": 10, "lane": 1.758, "weight bit": 3.019,
-        "loaded bit": 1.022, "parameter bit": 0.671, "parameter": 0.055, "direct bit": 2.5,
-        "replay": 36.789, "replayed bit": 2.488, "bank": 1.5, "bank bit": 0.7, "readout": 15.871,
-        "count bit": 1.877, "selected bit": 1.05, "current bit": 1.8, "spike input lane": 0.728,
-        "saturating bit": 0.25, "direct layer": 10, "constant bit": 0.06,
-        "register file bit": 0.57, "second lane": 4.0,
-        "summed bit": 1.1, "spram": 8.0, "parameter rows": 40.0, "parameter row bit": 1.0,
-        "fold store": 60.0, "leaving bit": 1.0,
-        "product bit": 1.0, "load target": 2.0},
+        "adder bit": 0.749, "encoder": 0, "even lane": 0, "draw bit": 2.457, "lfsr": 65.407,
+        "plane bit": 1.399, "deep queue": 11.303, "queue": 0, "queued bit": 0, "serializer": 0,
+        "group lane": 0, "word lane": 0.449, "layer": 0, "row bit": 1.942, "phase": 44.657,
+        "lane": 12.96, "weight bit": 1.992, "loaded bit": 0.905, "parameter bit": 0, "parameter":
+        0, "direct bit": 2.62, "replay": 66.227, "replayed bit": 6.371, "bank": 1.399, "bank bit":
+        0.935, "readout": 0, "count bit": 4.971, "selected bit": 0.255, "current bit": 3.168,
+        "spike input lane": 0.987, "saturating bit": 0, "direct layer": 10.731, "constant bit":
+        0.106, "register file bit": 0.19, "second lane": 4, "summed bit": 1.1, "spram": 8,
+        "parameter rows": 30.423, "parameter row bit": 0.955, "fold store": 38.451, "leaving bit":
+        0.509, "product bit": 0.973, "load target": 1.94},
 }
 """LUTs of each kind of logic that `Cells` name."""
 

@@ -163,5 +163,5 @@ PROOFS = {
          Mutation("layer.py", "with m.If(events.valid):",
                   "with m.If(events.valid & ~events.payload.last):")),
         LATENCY + TRANSFERS * INPUT_STALL + SHAPE[-1] * RESULT_STALL + 4,
-        "all cycles that can be stalled, all that are not, and the state after them", "accelerator"),
+        "all cycles that can be stalled, all that are not, and those after them", "accelerator"),
 }

@@ -162,6 +162,6 @@ PROOFS = {
          Mutation("encoder.py", "lfsr.restart.eq(ends)", "lfsr.restart.eq(0)"),
          Mutation("layer.py", "with m.If(events.valid):",
                   "with m.If(events.valid & ~events.payload.last):")),
-        LATENCY + TRANSFERS * INPUT_STALL + SHAPE[-1] * RESULT_STALL + 2,
-        "that many cycles are all that can be stalled, and all that are not", "accelerator"),
+        LATENCY + TRANSFERS * INPUT_STALL + SHAPE[-1] * RESULT_STALL + 4,
+        "all cycles that can be stalled, all that are not, and those after them", "accelerator"),
 }

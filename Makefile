@@ -75,7 +75,7 @@ benchmarks-conversion: benchmark-data $(READY)
 	$(BIN)/python benchmarks/readme.py
 
 benchmarks-hardware: benchmark-data $(READY)
-	$(BIN)/python benchmarks/hardware.py --mnist '$(MNIST)'
+	$(BIN)/python benchmarks/hardware.py --mnist '$(MNIST)' --fashion '$(FASHION)'
 	$(BIN)/python benchmarks/estimates.py --family ecp5
 	$(BIN)/python benchmarks/estimates.py --family ice40
 	$(BIN)/python benchmarks/readme.py

@@ -1,7 +1,7 @@
 """Accuracy, cycles, area and clock of our hardware, beside the marks and the peers'.
 
-    python benchmarks/hardware.py --mnist FOLDER [--output FOLDER] [--only TABLE]... [--seeds N]
-                                  [--fresh]
+    python benchmarks/hardware.py --mnist FOLDER [--fashion FOLDER] [--output FOLDER]
+                                  [--only TABLE]... [--seeds N] [--fresh]
 
 784-128-10 on MNIST and 64-32-10 on scikit-learn's digits. Writes ``hardware.md`` and the plots into
 the output folder. Results are kept there too, by the hash of what they come from (the Verilog, for
@@ -65,12 +65,16 @@ class Bench:
 
     store: Store
     mnist_folder: Path
+    fashion_folder: Path | None = None
     seeds: range = range(1, 6)
 
     @cached_property
     def data(self) -> dict[str, Dataset]:
         """The data sets by name."""
-        return {"mnist": idx_folder(self.mnist_folder), "digits": digits()}
+        found = {"mnist": idx_folder(self.mnist_folder), "digits": digits()}
+        if self.fashion_folder is not None:
+            found["fashion"] = idx_folder(self.fashion_folder)
+        return found
 
     def network(self, name: str, timesteps: int = 8, width: int = 4) -> IntegerNetwork:
         """A trained network."""
@@ -146,6 +150,7 @@ def accuracy_table(bench: Bench) -> str:
     rows = []
     for name, timesteps, width, mark in (
             *(("mnist", *key, mark) for key, mark in ACCURACY_MARKS.items()),
+            *(("fashion", *key, None) for key in ACCURACY_MARKS if "fashion" in bench.data),
             ("digits", 8, 4, None)):
         network = bench.network(name, timesteps, width)
         found = bench.accuracy(name, network)
@@ -157,7 +162,7 @@ def accuracy_table(bench: Bench) -> str:
             f"{mean:.2f} ({min(found):.2f} to {max(found):.2f})",
             "" if mark is None else f"{mark}: {verdict(mean >= mark)}",
             f"{statistics.mean(ideal):.2f}",
-            f"{distance:+.2f}" if mark is None else
+            f"{distance:+.2f}" if name == "digits" else
             f"{distance:+.2f}: {verdict(abs(distance) <= 0.3)}"])
     return "Percent of all test images, mean of seeds 1 to 5 and range; the hardware's integers, " \
            "simulated bit for bit. Ideal: independent Bernoulli spikes from numpy into the same " \
@@ -311,15 +316,17 @@ TABLES: dict[str, tuple[str, Callable[[Bench], str]]] = {
 
 @click.command()
 @click.option("--mnist", type=Path, required=True, help="Folder of MNIST's IDX files.")
+@click.option("--fashion", type=Path, help="Fashion-MNIST's, for accuracies of that, too.")
 @click.option("--output", type=Path, default=Path("build/benchmarks/hardware"), show_default=True)
 @click.option("--only", multiple=True, type=click.Choice(list(TABLES)),
               help="Tables to make; the others stay as they were.")
 @click.option("--seeds", type=click.IntRange(1, 99), default=5, show_default=True,
               help="Placements of each design.")
 @click.option("--fresh", is_flag=True, help="Measure again what is there.")
-def main(mnist: Path, output: Path, only: tuple[str, ...], seeds: int, fresh: bool) -> None:
+def main(mnist: Path, fashion: Path | None, output: Path, only: tuple[str, ...], seeds: int,
+         fresh: bool) -> None:
     """Measure our hardware."""
-    bench = Bench(Store(output / "kept", fresh), mnist, range(1, seeds + 1))
+    bench = Bench(Store(output / "kept", fresh), mnist, fashion, range(1, seeds + 1))
     for name in only or TABLES:
         print(f"Table {name}", file=sys.stderr, flush=True)
         text = TABLES[name][1](bench)

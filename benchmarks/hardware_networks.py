@@ -30,7 +30,8 @@ class Recipe:
     epochs: int
 
 
-RECIPES = {"mnist": Recipe((784, 128, 10), 10), "digits": Recipe((64, 32, 10), 80)}
+RECIPES = {"mnist": Recipe((784, 128, 10), 10), "fashion": Recipe((784, 128, 10), 10),
+           "digits": Recipe((64, 32, 10), 80)}
 """By the data set."""
 
 

@@ -41,7 +41,7 @@ def test_json_and_files(capfd, tmp_path):
     assert document["images_per_second"] > 10_000
     assert {path.name for path in made.iterdir()} == {
         "accelerator.v", "accelerator.json", "map.ys", "yosys.log", "in_harness.json",
-        "nextpnr-1.log", "report-1.json"}
+        "nextpnr-1-router2.log", "report-1.json"}
     assert list(json.loads((made / "accelerator.json").read_text())["modules"]) == ["accelerator"]
 
 

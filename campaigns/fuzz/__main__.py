@@ -138,7 +138,7 @@ def _keep(name: str, number: int, folder: Path, output: Path) -> None:
 
 
 @click.command()
-@click.option("--seconds", default=12.0, show_default=True, help="For each target.")
+@click.option("--seconds", default=8.0, show_default=True, help="For each target.")
 @click.option("--seed", default=1, show_default=True, help="Of the inputs.")
 @click.option("--target", "names", multiple=True, type=click.Choice([*MAKERS, *crashes.NAMES]),
               help="What is attacked.  [default: all]")

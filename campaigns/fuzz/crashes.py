@@ -113,9 +113,10 @@ NAMES = ("save_network", "fill_folder, new", "fill_folder, again", "command veri
 
 
 def contents(folder: Path) -> Contents:
-    """All files below a folder, but those of temporary folders."""
+    """All files below a folder, but temporary ones and logs, in which tools write their times."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and ".partial-" not in str(path.relative_to(folder))}
+            if path.is_file() and ".partial-" not in str(path.relative_to(folder))
+            and path.suffix != ".log"}
 
 
 def survey(subject: Subject, seed: int) -> Survey:

@@ -86,8 +86,9 @@ class Stream:
             return describe(frame)
         if frame.kind == Answer.ERROR:
             # Of what it has done a board knows that it has, unless it was restarted since.
-            self._restarted = (frame.content == bytes([Fault.ORDER])
-                               and frame.number == self._number(self._done))
+            self._restarted = frame.content == bytes([Fault.RESTART]) or (
+                frame.content == bytes([Fault.ORDER])
+                and frame.number == self._number(self._done))
             return describe(frame)
         if frame.kind != Answer.RESULT:
             return None
@@ -96,6 +97,8 @@ class Stream:
             return None                         # it came twice, or is of another session
         if ahead:
             return "an answer is missing"
+        if len(frame.content) != self._format.result_bytes:
+            return describe(None)
         (self.counts[self._done], self.currents[self._done],
          self.predicted[self._done]) = self._format.results(frame.content)
         self._done += 1

@@ -12,13 +12,14 @@ BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
 .PHONY: help setup demo bitstream test lint verilog check-verilog regress benchmarks \
-        benchmarks-conversion benchmarks-hardware benchmark-data clean
+        benchmarks-conversion benchmarks-hardware benchmark-data faults clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate, build a bitstream, report"
 	@echo "make bitstream BOARD=icebreaker   the demo's network for a board; sc-neurocore boards lists them"
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make verilog   write the reference design to hdl/"
+	@echo "make faults    flip bits of weights, of an accelerator and of a board; some minutes"
 	@echo "make regress   test, and the longer runs"
 	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; some three hours"
 	@echo "                 or a half of them: make benchmarks-conversion, make benchmarks-hardware"
@@ -77,6 +78,9 @@ benchmark-data:
 	  '               sc-neurocore download fashion-mnist --output data/fashion' \
 	  'Debian has Fashion-MNIST in the package dataset-fashion-mnist, which puts it into' \
 	  '/usr/share/datasets/fashion-mnist.' >&2; exit 1; }
+
+faults: $(READY)
+	$(BIN)/python -m campaigns.faults --jobs $(JOBS)
 
 regress: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS)

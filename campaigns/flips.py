@@ -1,7 +1,7 @@
-"""Flipped bits in a design: all of its state in one Verilog, where arguments of the simulation choose.
+"""Flipped bits of a design's state: one Verilog for all, where arguments of the simulation choose.
 
-``+flip=3 +bit=1 +row=0 +cycle=500`` inverts bit 1 of register 3 (or of row 0 of memory 3) at the end
-of the cycle 500 after the start; ``+flip=0`` is the design itself.
+``+flip=3 +bit=1 +row=0 +cycle=500`` inverts bit 1 of register 3, or of row 0 of memory 3, at the
+end of cycle 500; ``+flip=0`` is the design itself.
 """
 
 import re

@@ -121,8 +121,8 @@ class VirtualBoard:
         self._terminal = terminal
         tty.setraw(terminal)
         self._process = subprocess.Popen(
-            [str(program), str(board), str(divisor), *plusargs], stdin=subprocess.PIPE, pass_fds=[board],
-            stdout=subprocess.DEVNULL)
+            [str(program), str(board), str(divisor), *plusargs], stdin=subprocess.PIPE,
+            pass_fds=[board], stdout=subprocess.DEVNULL)
         os.close(board)
 
     def wait(self) -> None:

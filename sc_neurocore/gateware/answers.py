@@ -195,8 +195,6 @@ class Answers(wiring.Component):
         head = [*(Const(value, 8) for value in self._constants), *variables]
         m.d.sync += place.eq(place + 1)
         with m.Switch(kind):
-            with m.Case(Kind.ERROR):
-                m.d.sync += [byte.eq(fault), last.eq(1)]
             with m.Case(Kind.STATUS):
                 with m.If(place < len(head)):
                     m.d.sync += byte.eq(chosen(head, place))
@@ -216,6 +214,6 @@ class Answers(wiring.Component):
                 with m.If(place == size - 1):
                     m.d.sync += [place.eq(0), neuron.eq(neuron + 1),
                                  last.eq(neuron == self._format.n_output - 1)]
-            with m.Default():       # no kind, so a flipped bit: end it
-                m.d.sync += last.eq(1)
+            with m.Default():       # ERROR; or no kind at all, by a flipped bit: it ends as well
+                m.d.sync += [byte.eq(fault), last.eq(1)]
         return m

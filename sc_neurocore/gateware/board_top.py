@@ -74,8 +74,8 @@ class BoardTop(wiring.Component):
             "loads": self._loads is not None, "clock_hz": round(clock_hz)})
         self._parameters = 0 if self._loads else parameters_crc32(network)
         self._longest = longest_image(network, spec)
-        # Between two moves of the link, results and bytes of answers, an image is read and worked on,
-        # parameters or an echo are read, and a byte is on the line.
+        # Between two moves of the link, results and bytes of answers, an image is read and worked
+        # on, parameters or an echo are read, and a byte is on the line.
         self._longest_pause = (self._longest + self._format.image_bytes
                                + self._format.buffer_bytes + 2 * FRAME_BITS * self._divisor)
         super().__init__()
@@ -97,8 +97,8 @@ class BoardTop(wiring.Component):
         m.d.comb += [of_images.working.eq(link.computes), of_images.moves.eq(result),
                      of_link.working.eq(link.busy),
                      of_link.moves.eq(result | (link.sent.valid & link.sent.ready))]
-        m.d.sync += [restart.eq(of_images.expired | of_link.expired | link.wrong), link.restarted.eq(restart),
-                     link.restarts.eq(link.restarts + restart)]
+        m.d.sync += [restart.eq(of_images.expired | of_link.expired | link.wrong),
+                     link.restarted.eq(restart), link.restarts.eq(link.restarts + restart)]
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), self.busy.eq(link.busy),
                      link.input_events.eq(accelerator.input_events),
                      link.hidden_events.eq(accelerator.hidden_events)]

@@ -14,7 +14,6 @@ from .framing import FrameReceiver, FrameTransmitter
 from .layouts import result
 from .uart import RECEIVED
 
-
 DRAIN_IMAGES = 16
 """Of so many images one waits until all before it have left the accelerator, so that whatever has
 gone wrong in there is noticed or over."""
@@ -178,12 +177,12 @@ class Link(wiring.Component):
 
         retained = Signal(range(self._format.slots + 1))
         known = self._conditions(m, buffer, answers, number, following, use, retained)
-        with m.If(self.restarted):
-            m.d.comb += [refused.eq(1), answers.fault.eq(Fault.RESTART)]
-        with m.Elif(ends & ~good):
+        with m.If(ends & ~good):
             m.d.comb += [refused.eq(1), answers.fault.eq(Fault.BROKEN)]
         with m.Elif(ends):
             self._execute(m, kind, known, retained, buffer, answers, following, use, refused)
+        with m.If(self.restarted):      # no frame ends so soon
+            m.d.comb += [refused.eq(1), answers.fault.eq(Fault.RESTART)]
         return refused
 
     def _conditions(self, m: Module, buffer: FrameBuffer, answers: Answers, number: Value,

@@ -61,8 +61,9 @@ class Flip:
 class Outcome:
     """What a flip did.
 
-    ``images``: how many were not right. ``heals``: the images of a second run were right, without
-    help. ``noticed``: what the host mended. ``restarts``: times that the board restarted itself.
+    ``images``: how many were not right. ``heals``: the last images of a second run were right,
+    without help; the first of it may have been the one that the flip hit.
+    ``noticed``: what the host mended. ``restarts``: times that the board restarted itself.
     """
 
     design: str
@@ -126,6 +127,12 @@ def _judge(got: Sequence[Any], want: Sequence[Any]) -> tuple[str, int]:
     return ("another class" if classes else "other numbers" if wrong else "right"), wrong
 
 
+def _healed(got: Sequence[Any], want: Sequence[Any]) -> bool:
+    """Whether the second half of a second run is right."""
+    half = len(want) // 2
+    return len(got) == len(want) and got[half:] == want[half:]
+
+
 class AcceleratorTest:
     """The accelerator without a top: images back to back, and after a pause some more."""
 
@@ -184,7 +191,7 @@ class AcceleratorTest:
         at = self.name, group(flip.state), flip
         if len(got[1]) < len(second):
             return Outcome(*at, "hangs", len(first), False)
-        heals = got[1] == second
+        heals = _healed(got[1], second)
         if len(got[0]) != len(first):
             return Outcome(*at, "lost", len(first), heals)
         return Outcome(*at, *_judge(got[0], first), heals)
@@ -216,7 +223,7 @@ class BoardTest:
         except (host.LinkError, host.WrongBoardError, ValueError) as error:
             click.echo(f"{flip}: {error}")
             return Outcome(*at, "hangs", len(self._want[0]), False)
-        return Outcome(*at, *_judge(got[0], self._want[0]), got[1] == self._want[1],
+        return Outcome(*at, *_judge(got[0], self._want[0]), _healed(got[1], self._want[1]),
                        noticed, restarts)
 
 
@@ -232,7 +239,7 @@ def table(outcomes: Iterable[Outcome]) -> str:
     rows: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         rows.setdefault((outcome.design, outcome.group), []).append(outcome)
-    lines = [f"| design | bits of | flips | {' | '.join(OUTCOMES)} | later images wrong "
+    lines = [f"| design | bits of | flips | {' | '.join(OUTCOMES)} | stays wrong "
              "| restarted |", "|---|---|" + "---|" * (len(OUTCOMES) + 3)]
     for (design, name), those in sorted(rows.items()):
         counts = [sum(one.outcome == outcome for one in those) for outcome in OUTCOMES]
@@ -249,7 +256,8 @@ def attack(test: AcceleratorTest | BoardTest, count: int, jobs: int, seed: int) 
     with ThreadPoolExecutor(jobs) as pool:
         outcomes = list(pool.map(test.run, chosen))
     click.echo(f"{test.name}: {len(outcomes)} flips of {sum(s.bits for s in test.states)} bits, "
-               f"{sum(one.outcome == 'hangs' for one in outcomes)} hang")
+               f"{sum(one.outcome == 'hangs' for one in outcomes)} hang, "
+               f"{sum(not one.heals for one in outcomes)} stay wrong")
     return outcomes
 
 

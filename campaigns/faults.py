@@ -76,8 +76,8 @@ class Outcome:
     restarts: int = 0
 
 
-def group(state: flips.State) -> str:
-    """What a register or memory is for."""
+def group(state: flips.State, row: int = 0) -> str:
+    """What a register, or a row of a memory, is for."""
     path = state.module.split(".")
     name = state.name
     if "link" in path or path[-1] in ("receiver", "transmitter"):
@@ -91,6 +91,8 @@ def group(state: flips.State) -> str:
     if path[-1] == "encoder":
         wide = name in ("image", "_0_", "intensities", "spikes")
         return "encoder: image and spikes" if wide else "encoder: control"
+    if is_constant(state, row):
+        return "initial potentials, in RAM"
     if path[-1] == "neurons":
         data = name.startswith(("potential", "stored", "_0_"))
         return "membranes" if data else "layers: control"
@@ -103,6 +105,12 @@ def group(state: flips.State) -> str:
     if path[-1].startswith("layer_"):
         return "layers: control"
     return "queues: control"
+
+
+def is_constant(state: flips.State, row: int) -> bool:
+    """Whether nothing is ever written there: initial potentials are in the upper half of the RAM
+    of those that are worked on, and like weights they stay as they are flipped."""
+    return state.module.endswith(".neurons") and state.name == "stored" and 2 * row >= state.rows
 
 
 def choose(states: Sequence[flips.State], count: int, cycles: tuple[int, int],
@@ -188,7 +196,7 @@ class AcceleratorTest:
         """Flip a bit."""
         got, _ = self._run(flip.arguments)
         first, second = self._want
-        at = self.name, group(flip.state), flip
+        at = self.name, group(flip.state, flip.row), flip
         if len(got[1]) < len(second):
             return Outcome(*at, "hangs", len(first), False)
         heals = _healed(got[1], second)
@@ -214,7 +222,7 @@ class BoardTest:
 
     def run(self, flip: Flip) -> Outcome:
         """Flip a bit."""
-        at = self.name, group(flip.state), flip
+        at = self.name, group(flip.state, flip.row), flip
         try:
             with (virtual_board.VirtualBoard(self._program, plusargs=flip.arguments) as board,
                   host.open(board.port, self._network, timeout=0.25) as opened):

@@ -85,6 +85,9 @@ def test_axi_gives_a_packet_for_each_image(tmp_path):
     chosen = [{"number": state.number, "bit": int(random.integers(state.width)),
                "row": int(random.integers(state.rows)), "cycle": int(random.integers(5, 1500))}
               for state in inside]
+    # No reset mends a constant: all later experiments would have it.
+    chosen = [flip for flip, state in zip(chosen, inside, strict=True)
+              if not faults.is_constant(state, flip["row"])]
     fold = named(states, f"{TOP}.accelerator.replay_1", "fold")
     sent = [packet for packet in packets(NETWORK, SPEC, 6) if not packet["broken"]]
     output = tmp_path / "outcomes.json"

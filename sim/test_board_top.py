@@ -90,7 +90,7 @@ def test_the_command_line_runs_a_board_and_compares(virtual_board, capfd, monkey
 
     # A board that says it is of that network, and isn't: the results tell.
     shape = shape_hash(load_network(REFERENCE))
-    monkeypatch.setattr("sc_neurocore.host.shape_hash", lambda network: shape)
+    monkeypatch.setattr("sc_neurocore.host.board.shape_hash", lambda network: shape)
     code, out, _ = run(capfd, *arguments, "--seed", 5)
     assert code == cli.MISMATCH
     assert re.search(r"620 values compared with the simulator's, [1-9]\d* of them different\n"

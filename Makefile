@@ -12,8 +12,8 @@ BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
 .PHONY: help setup demo bitstream test lint verilog check-verilog regress formal mutation fuzz \
-        benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest newest dist lock \
-        clean
+        faults benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest newest \
+        dist lock clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate, build a bitstream, report"
@@ -21,6 +21,7 @@ help:
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make formal    prove the gateware's properties, and refute them where it is broken"
 	@echo "make verilog   write the reference design to hdl/"
+	@echo "make faults    flip bits of weights, of an accelerator and of a board; some minutes"
 	@echo "make regress   test, and the longer runs"
 	@echo "make mutation  faults that Yosys plants in the gateware, and what finds them"
 	@echo "make oldest, make newest   the tests with the oldest and the newest versions of everything"
@@ -89,6 +90,9 @@ benchmark-data:
 	  '               sc-neurocore download fashion-mnist --output data/fashion' \
 	  'Debian has Fashion-MNIST in the package dataset-fashion-mnist, which puts it into' \
 	  '/usr/share/datasets/fashion-mnist.' >&2; exit 1; }
+
+faults: $(READY)
+	$(BIN)/python -m campaigns.faults --jobs $(JOBS)
 
 regress: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS)

@@ -15,7 +15,7 @@ from .spec import AcceleratorSpec
 
 MAGIC = 0x434E4353
 """The first register: "SCNC" where the lowest byte comes first."""
-MAP_VERSION = 1
+MAP_VERSION = 2
 """Of the register map."""
 ADDRESS_BITS = 12
 """Of byte addresses of the registers: 4 KiB, the least that an interconnect gives a peripheral."""
@@ -62,7 +62,7 @@ class Register:
 
 
 COUNTERS = {"cycles": 8, "input_events": 8, "hidden_events": 8, "images": 4, "short_packets": 4,
-            "long_packets": 4}
+            "long_packets": 4, "restarts": 4}
 """Counters and their bytes, in the order of their registers; modulo 2^(8·bytes)."""
 COUNTER_TEXTS = {
     "cycles": "cycles in which an image was wholly in the accelerator and not all of its results "
@@ -71,7 +71,8 @@ COUNTER_TEXTS = {
     "hidden_events": "spikes that the other layers took",
     "images": "images whose results have left the accelerator, broken ones included",
     "short_packets": "image packets that ended too soon",
-    "long_packets": "image packets that ended too late"}
+    "long_packets": "image packets that ended too late",
+    "restarts": "times that the accelerator had stopped, or gave what is no result, and was reset"}
 COUNTERS_OFFSET = 0x80
 
 
@@ -113,11 +114,12 @@ REGISTERS = (
     Register("CONTROL", 0x34, "write", "what is to be done, once, of each bit that is 1", {
         "RESET": (0, "give up all images that are in the accelerator"),
         "CLEAR": (1, "set all counters to 0")}),
-    Register("STATUS", 0x38, "read/write", "bits 1 to 3 stay until a 1 is written to them", {
+    Register("STATUS", 0x38, "read/write", "bits 1 to 4 stay until a 1 is written to them", {
         "BUSY": (0, "a part of an image or of a result is in the accelerator"),
         "SHORT": (1, "an image packet ended too soon"),
         "LONG": (2, "an image packet ended too late"),
-        "REFUSED": (3, "a word was not loaded, since BUSY was set")}),
+        "REFUSED": (3, "a word was not loaded, since BUSY was set"),
+        "RESTARTED": (4, "the accelerator had stopped, or gave what is no result, and was reset")}),
     Register("LOAD_ADDRESS", 0x3C, "read/write",
              "address of the next word to load (`parameters.load_words`)", loaded=True),
     Register("LOAD_DATA", 0x40, "write",

@@ -13,7 +13,7 @@ import numpy as np
 
 from .network import IntegerArray, IntegerNetwork
 
-VERSION = 1
+VERSION = 2
 """Of the protocol."""
 
 FLAG = 0x7E
@@ -55,25 +55,27 @@ class Answer(IntEnum):
 
 
 class Fault(IntEnum):
-    """Why the board refused a frame."""
+    """Why the board refused a frame; or, not asked, that it has lost all images."""
 
     BROKEN = 0
     UNKNOWN = 1
     LENGTH = 2
     ORDER = 3
     BUSY = 4
+    RESTART = 5
 
     def __str__(self) -> str:
         return {Fault.BROKEN: "a frame was broken", Fault.UNKNOWN: "a command is unknown",
                 Fault.LENGTH: "a frame has the wrong length",
                 Fault.ORDER: "a command has not the next number",
-                Fault.BUSY: "there is no room for a frame"}[self]
+                Fault.BUSY: "there is no room for a frame",
+                Fault.RESTART: "it stood still and restarted itself"}[self]
 
 
 CONSTANTS = {"protocol": 1, "version": 3, "shape": 4, "layout": 4, "beats": 1, "buffer_bytes": 4,
              "window": 1, "count_width": 1, "current_width": 1, "loads": 1, "clock_hz": 4}
 """What of a status never changes, and its bytes, in their order."""
-VARIABLES = {"parameters": 4, "next": 1, "done": 1}
+VARIABLES = {"parameters": 4, "next": 1, "done": 1, "restarts": 1}
 """What of a status follows, and changes."""
 COUNTERS = {"faults": 1, "cycles": 4, "input_events": 4, "hidden_events": 4}
 """What of a status comes last: numbers of events since the start, modulo 2^(8·bytes)."""

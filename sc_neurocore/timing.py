@@ -333,6 +333,24 @@ class _Layer:
         self.queue.taken(cycle)
 
 
+def longest_image(network: IntegerNetwork, spec: AcceleratorSpec) -> int:
+    """Cycles of the image that takes longest, from its first transfer to its last result.
+
+    That is one of whose inputs and neurons all spike in every timestep: a spike more never makes
+    anything earlier. So it is a bound for any image, and for the cycles between an image's last
+    result and the last result of the next one, if that was not kept waiting.
+
+    Raises
+    ------
+    ValueError
+        If ``spec`` is not a layout of ``network``.
+    """
+    inputs = np.ones((1, encoder_rounds(network), network.n_input), dtype=bool)
+    layers = [np.ones((1, network.timesteps, layer.n_output), dtype=bool)
+              for layer in network.layers]
+    return int(predict(network, spec, inputs, layers).latency[0])
+
+
 def predict(network: IntegerNetwork, spec: AcceleratorSpec, input_spikes: BoolArray,
             layer_spikes: Sequence[BoolArray]) -> Cycles:
     """Predict the cycle of every transfer and commit of back-to-back images.

@@ -105,9 +105,9 @@ class Watch:
 
 
 class Bench:
-    """A design in reset, and all that is around it."""
+    """A design in reset, and all that is around it; ``watches`` if the protocol is to be kept."""
 
-    def __init__(self, design: Any, stall: str = "none"):
+    def __init__(self, design: Any, stall: str = "none", *, watches: bool = True):
         self.design = design
         Clock(design.aclk, 10, unit="ns").start()
         design.aresetn.value = 0
@@ -130,7 +130,8 @@ class Bench:
                          *senders, *takers.values()):
             endpoint.log.setLevel("WARNING")
         self.watch = Watch(design)
-        cocotb.start_soon(self.watch.run())
+        if watches:
+            cocotb.start_soon(self.watch.run())
 
     async def start(self) -> "Bench":
         """End the reset; parameters are loaded where they are not built in."""

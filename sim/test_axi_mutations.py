@@ -18,18 +18,18 @@ MUTATIONS = {
         STREAM, "is_whole = self.tkeep[:self._last_bytes].all()", "is_whole = Const(1)"),
     "the flag of another image": Mutation(
         STREAM, "flags.bit_select((level - 1)[:(IN_FLIGHT - 1).bit_length()], 1)", "flags[0]"),
-    "no end of a packet": Mutation(STREAM, "self.tlast.eq(word.last | cut)", "self.tlast.eq(cut)"),
+    "no end of a packet": Mutation(STREAM, "self.tlast.eq(closes | cut)", "self.tlast.eq(cut)"),
     "an offer changes while it waits": Mutation(
         STREAM, "advance.eq(~self.tvalid | self.tready)", "advance.eq(1)"),
     "a packet is cut without an end": Mutation(
-        STREAM, "cut.eq((cut & ~advance) | begun)", "cut.eq(0)"),
+        STREAM, "cut.eq((cut & ~advance) | (place != 0))", "cut.eq(0)"),
     "the rest of a packet is an image after a restart": Mutation(
         STREAM, "with m.If(self.restart & self.begun):", "with m.If(0):"),
     "ready waits for valid": Mutation(
         STREAM, "self.tready.eq(may_go & self.transfers.ready)",
         "self.tready.eq(may_go & self.transfers.ready & self.tvalid)"),
     "a beat is lost while nobody is ready": Mutation(
-        STREAM, "self.tvalid.eq(taken | cut)", "self.tvalid.eq((taken | cut) & self.tready)"),
+        STREAM, "self.tvalid.eq(adds | cut)", "self.tvalid.eq((adds | cut) & self.tready)"),
     "a response falls before it is taken": Mutation(
         LITE, "with m.If(self.bready):", "with m.If(1):"),
     "the address waits for the data": Mutation(

@@ -8,7 +8,7 @@ import pytest
 from sc_neurocore import golden
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
-from sc_neurocore.timing import predict
+from sc_neurocore.timing import longest_image, predict
 
 
 def network(n_input, *sizes, timesteps=2):
@@ -101,3 +101,25 @@ def test_a_layout_of_another_network_is_refused():
         golden.trace(network(4, 2), [0, 0, 0, 0], AcceleratorSpec((2, 2)))
     with pytest.raises(ValueError, match=r"Lanes of layer 0 must be in range\(1, 3\), not 3"):
         golden.trace(network(4, 2), [0, 0, 0, 0], AcceleratorSpec((3,)))
+
+
+@pytest.mark.parametrize(("options", "spec"), [
+    ({}, AcceleratorSpec((3, 2), 4)), ({}, AcceleratorSpec((7, 5), 8, ports=(2, 1))),
+    (dict(encoder="direct"), AcceleratorSpec((3, 1), 4)),
+    (dict(encoder="events"), AcceleratorSpec((1, 5), 16)),
+    (dict(schedule="layer_by_layer"), AcceleratorSpec((2, 5), 8))])
+def test_no_image_takes_longer_than_the_longest(options, spec):
+    """Nor is there a longer pause between results, whatever comes before and after."""
+    net = replace(network(37, 7, 5, timesteps=4), **options)
+    bound = longest_image(net, spec)
+    random = np.random.default_rng(1)
+    rounds = 8 if net.encoder == "direct" else 4
+    for density in (0.0, 0.02, 0.1, 0.5, 0.9, 1.0):
+        inputs = random.random((6, rounds, 37)) < density
+        spikes = [random.random((6, 4, size)) < random.random() for size in (7, 5)]
+        alone = [predict(net, spec, inputs[i:i + 1], [layer[i:i + 1] for layer in spikes])
+                 for i in range(6)]
+        assert max(cycles.latency[0] for cycles in alone) <= bound
+        together = predict(net, spec, inputs, spikes)
+        assert np.diff(together.results.ravel()).max() < bound
+        assert (together.results[:, 0] - together.loads[:, -1])[0] < bound

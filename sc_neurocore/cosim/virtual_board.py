@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import tty
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import verilog
@@ -49,7 +50,8 @@ def board_text(network: IntegerNetwork, spec: AcceleratorSpec | None = None, *,
     return verilog.component_text(BoardTop(network, spec, clock_hz, baud), TOP)
 
 
-def compile_board(text: str, folder: Path, *, lint: bool = True) -> Path:
+def compile_board(text: str, folder: Path, top: str = TOP, main: Path = MAIN, *,
+                  lint: bool = True) -> Path:
     """Compile a board's Verilog to a program; one that was compiled before is reused.
 
     Parameters
@@ -58,6 +60,8 @@ def compile_board(text: str, folder: Path, *, lint: bool = True) -> Path:
         Verilog of a module ``board`` with the ports ``clk``, ``rst``, ``rx``, ``tx`` and ``busy``.
     folder : Path
         Where compiled simulations are kept.
+    top, main : str and Path
+        Another module, and the C++ that runs it.
     lint : bool
         Whether warnings are errors; those of netlists are not, and their C++, of which there is
         much, is compiled fast instead of into a fast program.
@@ -76,27 +80,27 @@ def compile_board(text: str, folder: Path, *, lint: bool = True) -> Path:
     waivers = _waivers(verilator)
     options = ["-Wall", "-CFLAGS", "-O2"] if lint else ["-Wno-fatal"]
     makeflags = _MAKEFLAGS + ("" if lint else _UNOPTIMIZED)
-    compiled = folder.resolve() / _key(text, waivers, MAIN.read_text(), verilator.version,
+    compiled = folder.resolve() / _key(text, waivers, main.read_text(), verilator.version,
                                        makeflags, options)
-    if (compiled / TOP).exists():
-        return compiled / TOP
+    if (compiled / top).exists():
+        return compiled / top
     compiled.parent.mkdir(parents=True, exist_ok=True)
     working = Path(tempfile.mkdtemp(prefix="compile-", dir=compiled.parent))
-    source, log = working / f"{TOP}.v", working / "compile.log"
+    source, log = working / f"{top}.v", working / "compile.log"
     source.write_text(text)
     (working / WAIVERS.name).write_text(waivers)
-    shutil.copy(MAIN, working)
+    shutil.copy(main, working)
     with verilator.active(MAKEFLAGS=makeflags), log.open("wb") as output:
         code = subprocess.run(
             ["verilator", "--cc", "--exe", "--build", *options, "-O3", "--x-assign", "fast",
-             "--x-initial", "fast", "--noassert", "--top-module", TOP, "--Mdir", ".", "-o", TOP,
-             WAIVERS.name, source.name, MAIN.name],
+             "--x-initial", "fast", "--noassert", "--top-module", top, "--Mdir", ".", "-o", top,
+             WAIVERS.name, source.name, main.name],
             cwd=working, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
-    if code or not (working / TOP).exists():
+    if code or not (working / top).exists():
         raise ToolError(f"Verilator failed on {source}; its log is {log}:\n{_tail(log)}")
-    _keep([working / TOP, source], compiled)
+    _keep([working / top, source], compiled)
     shutil.rmtree(working)
-    return compiled / TOP
+    return compiled / top
 
 
 class VirtualBoard:
@@ -108,6 +112,8 @@ class VirtualBoard:
         What `compile_board` returned.
     divisor : int
         Clock cycles of a bit that it was made with.
+    plusargs : sequence of str
+        Arguments of the simulation.
 
     Attributes
     ----------
@@ -115,15 +121,15 @@ class VirtualBoard:
         Path of the pseudo-terminal that stands for its serial port.
     """
 
-    def __init__(self, program: Path, divisor: int = DIVISOR):
+    def __init__(self, program: Path, divisor: int = DIVISOR, plusargs: Sequence[str] = ()):
         board, terminal = pty.openpty()
         self.port = os.ttyname(terminal)
         # Kept open, or the board would see an end of file whenever a host leaves.
         self._terminal = terminal
         tty.setraw(terminal)
         self._process = subprocess.Popen(
-            [str(program), str(board), str(divisor)], stdin=subprocess.PIPE, pass_fds=[board],
-            stdout=subprocess.DEVNULL)
+            [str(program), str(board), str(divisor), *plusargs], stdin=subprocess.PIPE,
+            pass_fds=[board], stdout=subprocess.DEVNULL)
         os.close(board)
 
     def wait(self) -> None:

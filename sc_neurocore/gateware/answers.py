@@ -53,6 +53,8 @@ class Answers(wiring.Component):
         Number of the first image without all of its results.
     answered : Out
         Number of the image whose results are sent next.
+    idle : Out
+        There is nothing to be sent.
     again : In
         Send those of image ``number`` next, which is one of the last ones before ``answered``.
     loaded : In
@@ -81,7 +83,7 @@ class Answers(wiring.Component):
         super().__init__({
             "results": In(stream.Signature(result(format.n_output, format.count_width,
                                                   format.current_width))),
-            "done": Out(8), "answered": Out(8), "again": In(1), "loaded": In(1),
+            "done": Out(8), "answered": Out(8), "idle": Out(1), "again": In(1), "loaded": In(1),
             "tell_error": In(1), "tell_status": In(1), "tell_echo": In(1), "tell_loaded": In(1),
             "number": In(8), "fault": In(Fault), "variables": In(8 * sum(VARIABLES.values())),
             "counter_place": In(index_shape(sum(COUNTERS.values()))), "counter_byte": In(8),
@@ -107,6 +109,7 @@ class Answers(wiring.Component):
         m.d.comb += [self.frame.payload.data.eq(byte), self.frame.payload.last.eq(last)]
         with m.FSM():
             with m.State("CHOOSE"):
+                m.d.comb += self.idle.eq(~pending.as_value().any() & (self.answered == self.done))
                 m.d.sync += [numbered.eq(0), last.eq(0), neuron.eq(0), place.eq(0)]
                 m.next = "OFFER"
                 self._choose(m, pending, refused, asked, kind, number, byte)
@@ -192,8 +195,6 @@ class Answers(wiring.Component):
         head = [*(Const(value, 8) for value in self._constants), *variables]
         m.d.sync += place.eq(place + 1)
         with m.Switch(kind):
-            with m.Case(Kind.ERROR):
-                m.d.sync += [byte.eq(fault), last.eq(1)]
             with m.Case(Kind.STATUS):
                 with m.If(place < len(head)):
                     m.d.sync += byte.eq(chosen(head, place))
@@ -213,4 +214,6 @@ class Answers(wiring.Component):
                 with m.If(place == size - 1):
                     m.d.sync += [place.eq(0), neuron.eq(neuron + 1),
                                  last.eq(neuron == self._format.n_output - 1)]
+            with m.Default():       # ERROR; or no kind at all, by a flipped bit: it ends as well
+                m.d.sync += [byte.eq(fault), last.eq(1)]
         return m

@@ -11,7 +11,7 @@ from ..parameters import WORD_WIDTH
 from .axi_lite import AxiLite, axi_lite
 from .counters import Counters
 
-STICKY = ("SHORT", "LONG", "REFUSED")
+STICKY = ("SHORT", "LONG", "REFUSED", "RESTARTED")
 """Bits of STATUS that stay."""
 READ_BYTES = 8
 """Of a counter, taken from the ring in a row: its low and its high word."""
@@ -36,7 +36,7 @@ class AxiRegisters(wiring.Component):
     -------
     awaddr, … rready
         AXI4-Lite, see `AxiLite`.
-    cycles, input_events, hidden_events, images, short_packets, long_packets : In
+    cycles, input_events, hidden_events, images, short_packets, long_packets, restarts : In
         What is added to each counter in this cycle.
     busy : In
         Nothing can be loaded, as there is an image in the accelerator.
@@ -88,6 +88,8 @@ class AxiRegisters(wiring.Component):
             m.d.sync += status.SHORT.eq(1)
         with m.If(self.long_packets):
             m.d.sync += status.LONG.eq(1)
+        with m.If(self.restarts):
+            m.d.sync += status.RESTARTED.eq(1)
         self._read(m, bus, readable, clear)
         return m
 

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..axi_ports import CLASS_BITS, COUNT_BITS, CURRENT_BITS, RESULT_BITS
 from .layouts import index_shape
+from .link import DRAIN_IMAGES
 
 IN_FLIGHT = 16
 """Images in the accelerator of which it is remembered whether they are broken."""
@@ -40,6 +41,8 @@ class ImagePackets(wiring.Component):
         Of the accelerator.
     room : In
         An image more may go into the accelerator.
+    holds : In
+        No image may begin.
     restart : In
         In this cycle the accelerator is reset: a packet that has begun is dropped to its end.
     begun : Out
@@ -57,8 +60,8 @@ class ImagePackets(wiring.Component):
         super().__init__({
             "tdata": In(data_bits), "tkeep": In(data_bits // 8), "tlast": In(1), "tvalid": In(1),
             "tready": Out(1), "transfers": Out(stream.Signature(transfer_bits)), "room": In(1),
-            "restart": In(1), "begun": Out(1), "image_end": Out(1), "broken": Out(1),
-            "is_short": Out(1), "is_long": Out(1)})
+            "holds": In(1), "restart": In(1), "begun": Out(1), "image_end": Out(1),
+            "broken": Out(1), "is_short": Out(1), "is_long": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -66,7 +69,8 @@ class ImagePackets(wiring.Component):
         is_last, may_go, pads, passes = Signal(), Signal(), Signal(), Signal()
         is_whole = self.tkeep[:self._last_bytes].all()
         m.d.comb += [is_last.eq(index == self._count - 1),
-                     may_go.eq((~is_last | self.room) & ~self.restart),
+                     may_go.eq((~is_last | self.room) & (self.begun | ~self.holds)
+                               & ~self.restart),
                      self.begun.eq(index != 0),
                      self.transfers.payload.eq(Mux(pads, 0, self.tdata)),
                      self.transfers.valid.eq(may_go & (pads | (passes & self.tvalid))),
@@ -104,7 +108,9 @@ class ResultPackets(wiring.Component):
 
     It remembers of each image in the accelerator whether it is broken, and says so in all of its
     beats. When the accelerator is reset while a packet is on its way, the packet is ended by a beat
-    that says that it is broken.
+    that says that it is broken. When the accelerator has stopped, or gives results of no image, or
+    not as many as it should, all images in it are given up: each has its packet, and what is left
+    of them is zero and broken.
 
     Throughput: a beat a cycle. Latency: 1 cycle.
 
@@ -112,6 +118,8 @@ class ResultPackets(wiring.Component):
     ----------
     result : StructLayout
         `layouts.result`.
+    n_output : int
+        Beats of a packet.
 
     Members
     -------
@@ -128,15 +136,29 @@ class ResultPackets(wiring.Component):
         The last result of an image leaves the accelerator.
     restart : In
         In this cycle the accelerator is reset.
+    stopped : In
+        It has stopped.
+    begun : In
+        A part of an image is in the accelerator.
+    gives_up : Out
+        Images are given up. The accelerator has to be in reset, and no image may begin.
+    fails : Out
+        For a cycle: that begins now.
+    holds : Out
+        No image may begin: `DRAIN_IMAGES` are in or out, but not all of them out; or one must be
+        given up.
     working : Out
         An image is wholly in the accelerator, and not all of its results are out.
     """
 
-    def __init__(self, result: data.StructLayout):
+    def __init__(self, result: data.StructLayout, n_output: int):
+        self._n_output = n_output
         super().__init__({
             "results": In(stream.Signature(result)), "tdata": Out(RESULT_BITS), "tlast": Out(1),
             "tvalid": Out(1), "tready": In(1), "image_end": In(1), "broken": In(1),
-            "room": Out(1), "image_done": Out(1), "restart": In(1), "working": Out(1)})
+            "room": Out(1), "image_done": Out(1), "restart": In(1), "stopped": In(1),
+            "begun": In(1), "gives_up": Out(1), "fails": Out(1), "holds": Out(1),
+            "working": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -144,23 +166,32 @@ class ResultPackets(wiring.Component):
         word = self.results.payload
         current, predicted, count = (Signal(signed(CURRENT_BITS)), Signal(CLASS_BITS),
                                      Signal(COUNT_BITS))
-        advance, taken = Signal(), Signal()
-        begun = Signal()        # a beat was offered of a packet, and not its last
-        cut = Signal()          # and no more of them will come
+        place = Signal(index_shape(self._n_output))     # of the next beat in its packet
+        cut = Signal()          # no more beats of the packet will come
+        advance, may_go, adds, closes, wrong = (Signal() for _ in range(5))
         m.d.comb += [
-            advance.eq(~self.tvalid | self.tready),
-            self.results.ready.eq(advance & ~cut & ~self.restart),
-            taken.eq(self.results.valid & self.results.ready),
-            self.image_done.eq(taken & word.last),
+            advance.eq(~self.tvalid | self.tready), closes.eq(place == self._n_output - 1),
+            may_go.eq(advance & ~cut & ~self.restart),
+            self.results.ready.eq(may_go & ~self.gives_up),
+            adds.eq(may_go & self.working & (self.results.valid | self.gives_up)),
+            self.image_done.eq(adds & closes),
+            wrong.eq(self.results.valid & (~self.working | (word.last != closes))),
+            self.fails.eq((wrong | self.stopped) & ~self.gives_up & ~self.restart),
             current.eq(word.current), predicted.eq(word.predicted), count.eq(word.count)]
         with m.If(advance):
-            m.d.sync += [self.tvalid.eq(taken | cut), self.tlast.eq(word.last | cut),
-                         self.tdata.eq(Cat(current, predicted, count, is_broken | cut)),
+            m.d.sync += [self.tvalid.eq(adds | cut), self.tlast.eq(closes | cut),
+                         self.tdata.eq(Cat(Mux(self.gives_up, 0, Cat(current, predicted, count)),
+                                           is_broken | cut | wrong | self.gives_up)),
                          cut.eq(0)]
-            with m.If(taken):
-                m.d.sync += begun.eq(~word.last)
+        with m.If(adds):
+            m.d.sync += place.eq(Mux(closes, 0, place + 1))
         with m.If(self.restart):
-            m.d.sync += [cut.eq((cut & ~advance) | begun), begun.eq(0)]
+            m.d.sync += [cut.eq((cut & ~advance) | (place != 0)), place.eq(0),
+                         self.gives_up.eq(0)]
+        with m.Elif(self.fails):
+            m.d.sync += self.gives_up.eq(1)
+        with m.Elif(~self.working & ~self.begun):
+            m.d.sync += self.gives_up.eq(0)
         return m
 
     def _remember(self, m: Module) -> Value:
@@ -169,8 +200,10 @@ class ResultPackets(wiring.Component):
         level = Signal(range(IN_FLIGHT + 1))
         m.d.comb += [self.room.eq(level != IN_FLIGHT), self.working.eq(level != 0)]
         m.d.sync += level.eq(level + self.image_end - self.image_done)
+        entered = Signal(range(DRAIN_IMAGES))
+        m.d.comb += self.holds.eq(self.gives_up | ((entered == 0) & self.working))
         with m.If(self.image_end):
-            m.d.sync += flags.eq(Cat(self.broken, flags))
+            m.d.sync += [flags.eq(Cat(self.broken, flags)), entered.eq(entered + 1)]
         with m.If(self.restart):
             m.d.sync += level.eq(0)
         return flags.bit_select((level - 1)[:(IN_FLIGHT - 1).bit_length()], 1)

@@ -8,14 +8,20 @@ from .. import axi_ports
 from ..network import IntegerNetwork
 from ..protocol import LinkFormat
 from ..spec import AcceleratorSpec
+from ..timing import longest_image
 from .accelerator import CountedAccelerator
 from .axi_lite import axi_lite
 from .axi_registers import AxiRegisters
 from .axi_stream import ImagePackets, ResultPackets
+from .watchdog import Watchdog
 
 
 class AxiTop(wiring.Component):
     """A network behind AXI4-Stream and AXI4-Lite, as ``docs/axi.md`` describes it.
+
+    The accelerator is reset whenever the last image has left it. If it stops, which no image makes
+    it do, or if images and results don't go together, it is reset and all images in it are given
+    up, each with a packet that says that it is broken.
 
     Throughput: a beat a cycle either way, if the accelerator is not busy. Latency: that of the
     accelerator, and 1 cycle.
@@ -76,8 +82,12 @@ class AxiTop(wiring.Component):
             accelerator.load.payload.shape() if spec.loaded else None)
         images = ImagePackets(len(self.s_axis_tdata), form.beat_width * form.beats,
                               form.transfers, axi_ports.last_beat_bytes(network, spec))
-        results = ResultPackets(accelerator.results.payload.shape())
-        self._clock(m, registers.restart)
+        results = ResultPackets(accelerator.results.payload.shape(), network.n_output)
+        m.submodules.watchdog = watchdog = Watchdog(longest_image(network, spec) + 1)
+        empty, was_empty, emptied = Signal(), Signal(init=1), Signal()
+        m.d.comb += [empty.eq(~images.begun & ~results.working), emptied.eq(empty & ~was_empty)]
+        m.d.sync += was_empty.eq(empty)
+        self._clock(m, registers.restart | results.gives_up | emptied)
         m.submodules.accelerator = DomainRenamer("core")(accelerator)
         m.submodules.registers, m.submodules.images = registers, images
         m.submodules.results = results
@@ -97,8 +107,11 @@ class AxiTop(wiring.Component):
         m.d.comb += [
             images.room.eq(results.room), images.restart.eq(registers.restart),
             results.image_end.eq(images.image_end), results.broken.eq(images.broken),
-            results.restart.eq(registers.restart),
-            registers.busy.eq(images.begun | results.working | results.tvalid),
+            results.restart.eq(registers.restart), results.begun.eq(images.begun),
+            images.holds.eq(results.holds | emptied),
+            watchdog.working.eq(results.working), watchdog.moves.eq(accelerator.results.valid),
+            results.stopped.eq(watchdog.expired), registers.restarts.eq(results.fails),
+            registers.busy.eq(~empty | emptied | results.gives_up | results.tvalid),
             registers.cycles.eq(results.working), registers.images.eq(results.image_done),
             registers.input_events.eq(accelerator.input_events),
             registers.hidden_events.eq(accelerator.hidden_events),

@@ -9,15 +9,22 @@ from ..identity import layout_hash, parameters_crc32, shape_hash, version_number
 from ..network import IntegerNetwork
 from ..protocol import CONSTANTS, VERSION, LinkFormat, pack_fields
 from ..spec import AcceleratorSpec
+from ..timing import longest_image
 from .accelerator import CountedAccelerator
 from .link import Link
-from .uart import UartReceiver, UartTransmitter, baud_divisor
+from .uart import FRAME_BITS, UartReceiver, UartTransmitter, baud_divisor
+from .watchdog import Watchdog
 
 
 class BoardTop(wiring.Component):
     """A network behind a UART, as ``docs/link.md`` describes it.
 
     What a platform adds is a clock, the pins and their names. Everything is in the domain ``sync``.
+
+    The accelerator is reset whenever there is no image for it. When something is under way, and
+    nothing has moved for longer than any image may take, a watchdog restarts all but itself,
+    whatever the reason; so it does at once when images and results don't go together. Then the host
+    is told, and loaded parameters stay.
 
     Parameters
     ----------
@@ -37,7 +44,7 @@ class BoardTop(wiring.Component):
     tx : Out
         To the host.
     busy : Out
-        A command is not answered yet; for a lamp.
+        A command is not answered yet, see `Link`; for a lamp.
 
     Raises
     ------
@@ -66,16 +73,32 @@ class BoardTop(wiring.Component):
             "count_width": self._format.count_width, "current_width": self._format.current_width,
             "loads": self._loads is not None, "clock_hz": round(clock_hz)})
         self._parameters = 0 if self._loads else parameters_crc32(network)
+        self._longest = longest_image(network, spec)
+        # Between two moves of the link, results and bytes of answers, an image is read and worked
+        # on, parameters or an echo are read, and a byte is on the line.
+        self._longest_pause = (self._longest + self._format.image_bytes
+                               + self._format.buffer_bytes + 2 * FRAME_BITS * self._divisor)
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.accelerator = accelerator = self._accelerator
-        m.submodules.receiver = receiver = UartReceiver(self._divisor)
-        m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
-        m.submodules.link = link = Link(self._format, self._constants, self._parameters,
-                                        self._loads, len(accelerator.input_events),
-                                        len(accelerator.hidden_events))
+        accelerator = self._accelerator
+        receiver, transmitter = UartReceiver(self._divisor), UartTransmitter(self._divisor)
+        link = Link(self._format, self._constants, self._parameters, self._loads,
+                    len(accelerator.input_events), len(accelerator.hidden_events))
+        m.submodules.images_watchdog = of_images = Watchdog(self._longest + 1)
+        m.submodules.link_watchdog = of_link = Watchdog(self._longest_pause)
+        restart = Signal()
+        m.submodules.accelerator = ResetInserter(restart | link.still)(accelerator)
+        m.submodules.link = ResetInserter(restart)(link)
+        # Whatever happens to these is over after a byte; one that is cut would be two broken ones.
+        m.submodules.receiver, m.submodules.transmitter = receiver, transmitter
+        result = accelerator.results.valid
+        m.d.comb += [of_images.working.eq(link.computes), of_images.moves.eq(result),
+                     of_link.working.eq(link.busy),
+                     of_link.moves.eq(result | (link.sent.valid & link.sent.ready))]
+        m.d.sync += [restart.eq(of_images.expired | of_link.expired | link.wrong),
+                     link.restarted.eq(restart), link.restarts.eq(link.restarts + restart)]
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), self.busy.eq(link.busy),
                      link.input_events.eq(accelerator.input_events),
                      link.hidden_events.eq(accelerator.hidden_events)]

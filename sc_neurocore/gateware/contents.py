@@ -26,6 +26,8 @@ class ImageReader(wiring.Component):
         Of the accelerator.
     image_end : Out
         The last transfer of an image is taken.
+    begun : Out
+        A part of an image was taken.
     """
 
     def __init__(self, format: LinkFormat):
@@ -33,7 +35,7 @@ class ImageReader(wiring.Component):
         super().__init__({
             "bytes": In(stream.Signature(8)),
             "transfers": Out(stream.Signature(format.beat_width * format.beats)),
-            "image_end": Out(1)})
+            "image_end": Out(1), "begun": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -47,7 +49,8 @@ class ImageReader(wiring.Component):
                      taken.eq(self.bytes.valid & self.bytes.ready),
                      self.transfers.valid.eq(self.bytes.valid & closes),
                      self.bytes.ready.eq(~closes | self.transfers.ready),
-                     self.image_end.eq(taken & closes & is_last)]
+                     self.image_end.eq(taken & closes & is_last),
+                     self.begun.eq(Cat(transfer, place).any())]
         whole = self.bytes.payload
         if size > 1:
             collected = Signal(8 * (size - 1))
@@ -79,7 +82,8 @@ class LoadReader(wiring.Component):
     load : Out, stream of ``layout``
         Words, at addresses that go up by one.
     parameters : Out
-        CRC of the parameters that are loaded, as the last LOAD said.
+        CRC of the parameters that are loaded, as the last LOAD said; a reset leaves it, as it
+        leaves what is loaded.
     """
 
     def __init__(self, layout: data.StructLayout):
@@ -92,9 +96,10 @@ class LoadReader(wiring.Component):
         step = Signal(range(LOAD_HEADER_BYTES + 2))
         low = Signal(8)
         address = Signal.like(self.load.payload.address)
+        parameters = Signal(32, reset_less=True)
         closes = Signal()
         byte = self.bytes.payload
-        m.d.comb += [closes.eq(step == LOAD_HEADER_BYTES + 1),
+        m.d.comb += [closes.eq(step == LOAD_HEADER_BYTES + 1), self.parameters.eq(parameters),
                      self.load.payload.address.eq(address),
                      self.load.payload.data.eq(Cat(low, byte)),
                      self.load.valid.eq(self.bytes.valid & closes),
@@ -106,7 +111,7 @@ class LoadReader(wiring.Component):
             with m.Switch(step):
                 for index in range(4):
                     with m.Case(index):
-                        m.d.sync += self.parameters.word_select(index, 8).eq(byte)
+                        m.d.sync += parameters.word_select(index, 8).eq(byte)
                 for index in range(-(-len(address) // 8)):
                     with m.Case(4 + index):
                         m.d.sync += address[8 * index:8 * index + 8].eq(byte)

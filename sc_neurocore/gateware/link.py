@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from ..protocol import COUNTERS, CRC_BYTES, LOAD_HEADER_BYTES, VARIABLES, Command, Fault, LinkFormat
 from .answers import Answers
@@ -12,6 +13,10 @@ from .frame_buffer import FrameBuffer
 from .framing import FrameReceiver, FrameTransmitter
 from .layouts import result
 from .uart import RECEIVED
+
+DRAIN_IMAGES = 16
+"""Of so many images one waits until all before it have left the accelerator, so that whatever has
+gone wrong in there is noticed or over."""
 
 
 class Use(enum.Enum, shape=2):
@@ -61,8 +66,19 @@ class Link(wiring.Component):
         Words to load; only where they can be.
     input_events, hidden_events : In
         Events that the first layer, and those after it, take in this cycle. They are counted.
+    restarted : In
+        The board was restarted just now: tell the host.
+    restarts : In
+        How often it was, modulo 256.
     busy : Out
-        A command is not answered yet.
+        A command is not answered yet. A cycle late.
+    still : Out
+        There is nothing for the accelerator, nor in it. A cycle late.
+    computes : Out
+        An image is wholly in the accelerator, and not all of its results are out.
+    wrong : Out
+        What the link keeps of its images contradicts itself: nothing is there, but not all images
+        are done that were accepted; or there are results, but no image that they could be of.
     """
 
     def __init__(self, format: LinkFormat, constants: bytes, parameters: int = 0,
@@ -75,7 +91,9 @@ class Link(wiring.Component):
             "transfers": Out(stream.Signature(format.beat_width * format.beats)),
             "results": In(stream.Signature(result(format.n_output, format.count_width,
                                                   format.current_width))),
-            "input_events": In(input_width), "hidden_events": In(hidden_width), "busy": Out(1)}
+            "input_events": In(input_width), "hidden_events": In(hidden_width),
+            "restarted": In(1), "restarts": In(8), "busy": Out(1),
+            "still": Out(1), "computes": Out(1), "wrong": Out(1)}
         if load is not None:
             members["load"] = Out(stream.Signature(load))
         super().__init__(members)
@@ -95,7 +113,6 @@ class Link(wiring.Component):
 
         following = Signal(8)       # number of the next command that is executed
         use = Signal(Use)
-        m.d.comb += self.busy.eq((following != answers.answered) | (use != Use.IMAGES))
         refused = self._commands(m, receiver, buffer, answers, following, use)
         parameters = Const(self._parameters, 32)
         readers = {Use.IMAGES: images.bytes, Use.ECHO: answers.echo}
@@ -107,20 +124,33 @@ class Link(wiring.Component):
         for reader in readers.values():
             m.d.comb += reader.payload.eq(buffer.bytes.payload)
         m.d.comb += answers.echo_last.eq(buffer.last)
+        holds = Signal()
         with m.Switch(use):
             for user, reader in readers.items():
+                waits = holds if user == Use.IMAGES else 0
                 with m.Case(user):
-                    m.d.comb += [reader.valid.eq(buffer.bytes.valid),
-                                 buffer.bytes.ready.eq(reader.ready)]
+                    m.d.comb += [reader.valid.eq(buffer.bytes.valid & ~waits),
+                                 buffer.bytes.ready.eq(reader.ready & ~waits)]
 
         finished = Signal()
         m.d.comb += [finished.eq(buffer.empty & (use != Use.IMAGES)),
                      answers.loaded.eq(finished & (use == Use.LOAD))]
         with m.If(finished):
             m.d.sync += use.eq(Use.IMAGES)
-        variables = {"parameters": parameters, "next": following, "done": answers.done}
+        variables = {"parameters": parameters, "next": following, "done": answers.done,
+                     "restarts": self.restarts}
         m.d.comb += answers.variables.eq(Cat(variables[name] for name in VARIABLES))
-        self._count(m, answers, refused, images.image_end | answers.loaded)
+        entered = Signal(8)         # number of the first image that has not all gone in
+        still = Signal()
+        m.d.comb += [self.computes.eq(entered != answers.done),
+                     still.eq(buffer.empty & ~images.begun & (use == Use.IMAGES) & ~self.computes),
+                     holds.eq((entered[:ceil_log2(DRAIN_IMAGES)] == 0) & ~images.begun
+                              & self.computes),
+                     self.wrong.eq((still & (following != answers.done))
+                                   | (self.results.valid & ~self.computes))]
+        m.d.sync += [entered.eq(entered + (images.image_end | answers.loaded)),
+                     self.still.eq(still), self.busy.eq(~still | ~answers.idle)]
+        self._count(m, answers, refused)
         return m
 
     def _commands(self, m: Module, receiver: FrameReceiver, buffer: FrameBuffer,
@@ -151,6 +181,8 @@ class Link(wiring.Component):
             m.d.comb += [refused.eq(1), answers.fault.eq(Fault.BROKEN)]
         with m.Elif(ends):
             self._execute(m, kind, known, retained, buffer, answers, following, use, refused)
+        with m.If(self.restarted):      # no frame ends so soon
+            m.d.comb += [refused.eq(1), answers.fault.eq(Fault.RESTART)]
         return refused
 
     def _conditions(self, m: Module, buffer: FrameBuffer, answers: Answers, number: Value,
@@ -224,11 +256,9 @@ class Link(wiring.Component):
             with m.Default():
                 m.d.comb += [refused.eq(1), answers.fault.eq(Fault.UNKNOWN)]
 
-    def _count(self, m: Module, answers: Answers, refused: Value, enters: Value):
+    def _count(self, m: Module, answers: Answers, refused: Value):
         """Count what happens, and show it to a status."""
-        entered = Signal(8)         # number of the first image that has not all gone in
-        m.d.sync += entered.eq(entered + enters)
-        amounts = {"faults": refused, "cycles": entered != answers.done,
+        amounts = {"faults": refused, "cycles": self.computes,
                    "input_events": self.input_events, "hidden_events": self.hidden_events}
         m.submodules.counters = counters = Counters(
             [(2**len(amounts[name]) - 1, size) for name, size in COUNTERS.items()])

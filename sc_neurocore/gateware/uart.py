@@ -6,6 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 LEAST_DIVISOR = 4
 """Clock cycles a bit; with fewer, a bit's middle could not be told from its edges."""
+FRAME_BITS = 10
+"""Of a byte: a start bit, eight data bits and a stop bit."""
 TOLERANCE = 0.02
 """Part by which a divided clock may miss the baud rate: a fifth of a bit at the end of a byte,
 which leaves as much to the other side."""

@@ -29,7 +29,8 @@ class Activity:
 
     ``cycles``: with an image in the accelerator, from the last of its transfers to the last result.
     ``events``: spikes that layers received. ``spikes``: of all neurons. ``seconds``: in `run`.
-    ``faults``: what was noticed on the line, and mended, by description.
+    ``faults``: what was noticed on the line, and mended, by description. What a board counted
+    between the last look and a restart of its own is not there.
     """
 
     images: int = 0
@@ -59,6 +60,7 @@ class Board:
         self.network, self.activity = network, Activity(faults=session.faults)
         self._session = session
         self._counted = {name: self.status[name] for name in COUNTERS}
+        self._restarts = self.status["restarts"]
 
     def __enter__(self) -> "Board":
         return self
@@ -120,6 +122,8 @@ class Board:
     def refresh(self) -> Activity:
         """Bring `activity` up to date, and return it."""
         self._session.ask_status()
+        if self.status["restarts"] != self._restarts:
+            self._counted, self._restarts = dict.fromkeys(COUNTERS, 0), self.status["restarts"]
         new = {}
         for name, size in COUNTERS.items():
             new[name] = (self.status[name] - self._counted[name]) % 256**size

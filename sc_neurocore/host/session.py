@@ -65,27 +65,43 @@ class Session:
         """Raise WrongBoardError unless the board is that of the network, by all hashes or some."""
         names = {"shape": "is of another network (layers, timesteps, encoder, schedule, seed)",
                  "layout": "has another layout", "parameters": "has other parameters"}
-        for name in hashes or self._hashes:
+        if self._wrong(hashes):
+            self.ask_status()           # perhaps a bit was flipped on the way
+        for name in self._wrong(hashes):
             want = self._hashes[name]
-            if want is not None and self.status[name] != want:
+            if want is not None:
                 raise WrongBoardError(f"The board at {self.line.name} {names[name]}: the CRC is "
                                       f"{self.status[name]:08x}, not {want:08x}")
 
+    def _wrong(self, hashes: tuple[str, ...]) -> list[str]:
+        return [name for name in hashes or self._hashes
+                if self._hashes[name] not in (None, self.status[name])]
+
     def ask_status(self) -> None:
         """Bring `status` up to date."""
-        content = self.ask(Command.STATUS, Answer.STATUS).content
+        for last in (False, True):
+            content = self.ask(Command.STATUS, Answer.STATUS).content
+            fault = self._understand(content)
+            if fault is None:
+                return
+            if last:
+                raise WrongBoardError(f"The board at {self.line.name} {fault}")
+            # Perhaps a bit was flipped in the board, before it made the CRC.
+            self.faults[describe(None)] += 1
+
+    def _understand(self, content: bytes) -> str | None:
+        """Take a status in, or say why it can't be one."""
         if content[:1] != bytes([VERSION]):
-            raise WrongBoardError(f"The board at {self.line.name} has version "
-                                  f"{content[0] if content else None} of the link, not {VERSION}")
+            return f"has version {content[0] if content else None} of the link, not {VERSION}"
         try:
-            self.status = unpack_fields(STATUS, content)
+            status = unpack_fields(STATUS, content)
         except ValueError as error:
-            raise WrongBoardError(f"The board at {self.line.name} sends no status: {error}"
-                                  ) from None
+            return f"sends no status: {error}"
         for name, allowed in RANGES.items():
-            if self.status[name] not in allowed:
-                raise WrongBoardError(f"The board at {self.line.name} must have {name} in {allowed}"
-                                      f", not {self.status[name]}")
+            if status[name] not in allowed:
+                return f"must have {name} in {allowed}, not {status[name]}"
+        self.status = status
+        return None
 
     def ask(self, command: Command, want: Answer, content: bytes = b"") -> Frame:
         """Send a command until it is answered.
@@ -93,21 +109,21 @@ class Session:
         Answers to others that come meanwhile are passed over; of a broken frame no one knows whose
         it was.
 
-        What the board executes once has its next number, others have one of their own.
+        What the board executes once has its next number, others have one of their own. What is
+        loaded may be loaded again, under whatever number is next then.
         """
-        if command is Command.LOAD:
-            number = self.status["next"]
-        else:
-            number = self._tag = (self._tag + 1) % NUMBERS
+        tag = self._tag = (self._tag + 1) % NUMBERS
         faults: Counter[str] = Counter()
         for _ in range(self.retries + 1):
+            number = self.status["next"] if command is Command.LOAD else tag
             self.line.send(Frame(command, number, content))
             deadline = self.line.deadline(len(content))
             try:
                 for frame in self.line.receive(deadline):
-                    if frame is None or (frame.kind == Answer.ERROR and (
-                            frame.number == number or frame.content == bytes([Fault.BROKEN]))):
+                    if frame is None or _is_error(frame, number):
                         faults[describe(frame)] += 1
+                        if command is Command.LOAD:
+                            self._find_next(number)
                         break
                     if (frame.kind, frame.number) == (want, number):
                         self.faults += faults
@@ -119,6 +135,12 @@ class Session:
         raise LinkError(f"{self.line.name}: no answer to {command.name} number {number} in "
                         f"{self.retries + 1} attempts: {summary(faults)}")
 
+    def _find_next(self, number: int) -> None:
+        """After an error in a LOAD: its number is still right if it is next, or was executed."""
+        self.ask_status()
+        if (self.status["next"] - number) % NUMBERS == 1:
+            self.status["next"] = number
+
     def _settle(self) -> None:
         """Wait until images of a session before this one are done."""
         deadline = monotonic() + self.line.timeout * self.retries
@@ -127,3 +149,12 @@ class Session:
                 raise LinkError(f"The board at {self.line.name} does not finish the images that "
                                 "it got earlier; reset it")
             self.ask_status()
+
+
+def _is_error(frame: Frame, number: int) -> bool:
+    """Whether an error is about the command of this number, or about any.
+
+    After a restart each image that was on its way is refused.
+    """
+    return frame.kind == Answer.ERROR and (
+        frame.number == number or frame.content in (bytes([Fault.BROKEN]), bytes([Fault.RESTART])))

@@ -42,6 +42,7 @@ class Stream:
         self._done = 0
         self._sent = 0
         self._restarted = False
+        self._asked_again = False   # for the next result; those after it may come before it does
         self._window = max(1, min(session.status["window"], SYSTEM_BUFFER_BYTES
                                   // (2 * self._format.result_bytes + 16)))
         shape = (len(images), n_output)
@@ -90,8 +91,9 @@ class Stream:
             return describe(frame)
         if frame.kind == Answer.ERROR:
             # Of what it has done a board knows that it has, unless it was restarted since.
-            self._restarted = (frame.content == bytes([Fault.ORDER])
-                               and frame.number == self._number(self._done))
+            self._restarted = frame.content == bytes([Fault.RESTART]) or (
+                frame.content == bytes([Fault.ORDER])
+                and frame.number == self._number(self._done))
             return describe(frame)
         if frame.kind != Answer.RESULT:
             return None
@@ -99,12 +101,13 @@ class Stream:
         if ahead >= self._sent - self._done:
             return None                         # it came twice, or is of another session
         if ahead:
-            return "an answer is missing"
+            return None if self._asked_again else "an answer is missing"
         if len(frame.content) != self._format.result_bytes:
             return "a result has the wrong length"
         (self.counts[self._done], self.currents[self._done],
          self.predicted[self._done]) = self._format.results(frame.content)
         self._done += 1
+        self._asked_again = False
         if self._progress is not None:
             self._progress(self._done, len(self._images))
         return None
@@ -121,5 +124,6 @@ class Stream:
             self._first, executed = self._session.status["next"] - self._done, 0
             self._restarted = False
         self._sent = self._done + executed
+        self._asked_again = executed > 0
         if executed:
             self._send(self._done)              # not executed again, but answered again

@@ -1,0 +1,96 @@
+"""Flipped bits of a design's state: one Verilog for all, where arguments of the simulation choose.
+
+``+flip=3 +bit=1 +row=0 +cycle=500`` inverts bit 1 of register 3, or of row 0 of memory 3, at the
+end of cycle 500; ``+flip=0`` is the design itself.
+"""
+
+import re
+from dataclasses import dataclass
+
+_NAME = r"\\\S+ |[\w$]+"
+_MODULE = re.compile(r"^module (\\\S+ |[\w$]+)\s*\(.*?^endmodule", re.MULTILINE | re.DOTALL)
+_REGISTER = re.compile(rf"^  reg (?:\[(\d+):0\] )?({_NAME})(?: ?\[(\d+):0\])?(?: = [^;]*)?;$",
+                       re.MULTILINE)
+_SINGLE = re.compile(rf"^(  always @\(posedge \S+\)\n    )({_NAME}) ?<= (.*);$", re.MULTILINE)
+_BLOCK = re.compile(r"^  always @\(posedge (\S+)\) begin\n.*?^  end$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class State:
+    """A register, or a memory of so many rows, of ``width`` bits."""
+
+    number: int
+    module: str
+    name: str
+    width: int
+    rows: int = 1
+
+    @property
+    def bits(self) -> int:
+        """All of its bits."""
+        return self.width * self.rows
+
+
+def insert(text: str, top: str) -> tuple[str, list[State]]:
+    """Make it possible to flip any bit of a design's state.
+
+    Parameters
+    ----------
+    text : str
+        Verilog, as `verilog.component_text` writes it: one clock.
+    top : str
+        Its top module.
+
+    Returns
+    -------
+    str, list of State
+        Verilog, and what can be flipped.
+    """
+    states: list[State] = []
+    text = _MODULE.sub(lambda found: _in_module(found[0], found[1].strip().lstrip("\\"), top,
+                                                states), text)
+    clock = re.search(r"posedge (\S+)\)", text)
+    assert clock is not None, f"{top} has no state"
+    chooser = f"""
+  integer flip_number, flip_bit, flip_row, flip_cycle;
+  integer flip_now = 0;
+  wire [31:0] flip_register = flip_now == flip_cycle ? flip_number : 0;
+  initial begin
+    if (!$value$plusargs("flip=%d", flip_number)) flip_number = 0;
+    if (!$value$plusargs("bit=%d", flip_bit)) flip_bit = 0;
+    if (!$value$plusargs("row=%d", flip_row)) flip_row = 0;
+    if (!$value$plusargs("cycle=%d", flip_cycle)) flip_cycle = 0;
+  end
+  always @(posedge {clock[1]}) flip_now <= flip_now + 1;
+"""
+    return re.sub(rf"^(module {top}\([^;]*\);)", lambda found: found[1] + chooser, text,
+                  flags=re.MULTILINE), states
+
+
+def _in_module(text: str, module: str, top: str, states: list[State]) -> str:
+    """A module whose registers and memories can be flipped."""
+    declared = {found[2].strip(): (int(found[1] or 0) + 1, int(found[3] or 0) + 1)
+                for found in _REGISTER.finditer(text)}
+
+    def state(name: str) -> State:
+        width, rows = declared[name.strip()]
+        states.append(State(len(states) + 1, module, name.strip().lstrip("\\"), width, rows))
+        return states[-1]
+
+    def single(found: re.Match[str]) -> str:
+        at = state(found[2])
+        mask = f"{at.width}'d1 << {top}.flip_bit"
+        return (f"{found[1]}{found[2]} <= ({found[3]}) ^ "
+                f"({top}.flip_register == {at.number} ? {mask} : {at.width}'d0);")
+
+    def block(found: re.Match[str]) -> str:
+        lines = found[0].splitlines()
+        written = re.findall(rf"^ +({_NAME}) ?(\[.*\])? ?<= ", found[0], re.MULTILINE)
+        for name in dict.fromkeys(name for name, _ in written):
+            at = state(name)
+            place = name + (f"[{top}.flip_row]" if at.rows > 1 else "")
+            lines.insert(-1, f"    if ({top}.flip_register == {at.number}) {place} <= {place} ^ "
+                             f"({at.width}'d1 << {top}.flip_bit);")
+        return "\n".join(lines)
+
+    return _BLOCK.sub(block, _SINGLE.sub(single, text))

@@ -1,0 +1,103 @@
+"""Flipped bits in a board and behind AXI: nothing hangs, and what comes after them is right."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from common import CACHE
+from test_axi import TOP, packets
+
+from campaigns import faults, flips
+from sc_neurocore import golden, host
+from sc_neurocore.cosim import simulation, virtual_board
+from sc_neurocore.gateware.axi_top import AxiTop
+from sc_neurocore.results import differences
+from sc_neurocore.verilog import component_text
+
+NETWORK, SPEC = faults.board_network()
+IMAGES = np.random.default_rng(3).integers(0, 256, (40, NETWORK.n_input))
+
+
+def named(states, module, name):
+    return next(state for state in states if state.module == module and state.name == name)
+
+
+@pytest.fixture(scope="module")
+def board():
+    """The program of a board whose bits can be flipped, and its state."""
+    text, states = flips.insert(virtual_board.board_text(NETWORK, SPEC), virtual_board.TOP)
+    return virtual_board.compile_board(text, CACHE), states
+
+
+def run(program, flip):
+    with (virtual_board.VirtualBoard(program, plusargs=flip.arguments) as running,
+          host.open(running.port, NETWORK, timeout=0.5) as opened):
+        return opened.run(IMAGES), opened.run(IMAGES[:9]), opened.activity, opened.status
+
+
+def test_a_board_that_stopped_restarts_itself(board):
+    """A fold more or less, and the accelerator waits for words that never come."""
+    program, states = board
+    fold = named(states, "board.accelerator.replay_1", "fold")
+    restarts = 0
+    for cycle in range(20_000, 20_900, 75):
+        first, second, activity, status = run(program, faults.Flip(fold, 0, 0, cycle))
+        wrong = {line.split(",")[0] for line in differences(first, golden.run(NETWORK, IMAGES))}
+        assert len(wrong) <= 2, wrong
+        assert not differences(second, golden.run(NETWORK, IMAGES[:9]))
+        restarts += status["restarts"]
+        told = "the board reports that it stood still and restarted itself"
+        assert activity.faults[told] <= status["restarts"]
+    assert restarts >= 2
+
+
+def test_no_flipped_bit_hangs_the_board(board):
+    program, states = board
+    random = np.random.default_rng(7)
+    for state in (states[number] for number in random.choice(len(states), 15, replace=False)):
+        flip = faults.Flip(state, int(random.integers(state.width)),
+                           int(random.integers(state.rows)), int(random.integers(15_000, 40_000)))
+        _, second, _, _ = run(program, flip)
+        wrong = differences(second, golden.run(NETWORK, IMAGES[:9]))
+        assert not wrong or faults.is_constant(state, flip.row), flip
+
+
+def test_flips_are_where_they_are_said_to_be():
+    text = "module top(clk);\n  input clk;\n  reg [2:0] count = 3'h0;\n" \
+           "  reg [7:0] rows [15:0];\n  always @(posedge clk)\n    count <= \\$1 ;\n" \
+           "  always @(posedge clk) begin\n    if (go)\n      rows[count] <= data;\n  end\n" \
+           "endmodule\n"
+    new, states = flips.insert(text, "top")
+    assert [(state.name, state.width, state.rows) for state in states] == [
+        ("count", 3, 1), ("rows", 8, 16)]
+    assert "count <= (\\$1 ) ^ (top.flip_register == 1 ? 3'd1 << top.flip_bit : 3'd0);" in new
+    assert "if (top.flip_register == 2) rows[top.flip_row] <= rows[top.flip_row] ^" in new
+
+
+@pytest.mark.slow
+def test_axi_gives_a_packet_for_each_image(tmp_path):
+    """A result of each packet, whatever is flipped in the accelerator, and right ones after it."""
+    text, states = flips.insert(component_text(AxiTop(NETWORK, SPEC), TOP), TOP)
+    compiled = simulation.compile_verilog(text, TOP, CACHE, lint=False)
+    random = np.random.default_rng(1)
+    inside = [state for state in states if state.module.startswith(f"{TOP}.accelerator")]
+    chosen = [{"number": state.number, "bit": int(random.integers(state.width)),
+               "row": int(random.integers(state.rows)), "cycle": int(random.integers(5, 1500))}
+              for state in inside]
+    # No reset mends a constant: all later experiments would have it.
+    chosen = [flip for flip, state in zip(chosen, inside, strict=True)
+              if not faults.is_constant(state, flip["row"])]
+    fold = named(states, f"{TOP}.accelerator.replay_1", "fold")
+    sent = [packet for packet in packets(NETWORK, SPEC, 6) if not packet["broken"]]
+    output = tmp_path / "outcomes.json"
+    simulation.run(compiled, TOP, "bench_axi_faults", {
+        "packets": sent, "flips": chosen, "output": str(output), "load": [], "other": None,
+        "stops": {"number": fold.number, "bit": 0, "row": 0, "cycle": 300}},
+        tmp_path, python_path=[Path(__file__).parent])
+    outcomes = json.loads(output.read_text())
+    assert len(outcomes) == len(chosen)
+    for flip, outcome in zip(chosen, outcomes, strict=True):
+        assert outcome["outcome"] not in ("hangs", "lost"), (flip, outcome)
+        assert outcome["heals"], (flip, outcome)
+    assert any(outcome["flagged"] for outcome in outcomes)

@@ -26,6 +26,9 @@ from sc_neurocore.gateware.link import Link  # noqa: E402
 from sc_neurocore.network import IntegerNetwork  # noqa: E402
 from sc_neurocore.spec import AcceleratorSpec  # noqa: E402
 
+RUNS = 3
+"""Of `cosim.verify`, with other stalls and with a reset at another time."""
+
 
 def lively_network(shape: tuple[int, ...], **changes: Any) -> tuple[IntegerNetwork, npt.NDArray]:
     """A random network and images that make each of its neurons fire, and not always.
@@ -63,6 +66,8 @@ class Accelerator:
     spec: AcceleratorSpec
     parts: tuple[str, ...] = ()
     """Kinds of modules that are attacked here; all if there are none."""
+    others: tuple[IntegerNetwork, ...] = ()
+    """Networks that the same circuit is loaded with, too."""
     top: str = verilog.TOP
 
     @cached_property
@@ -72,12 +77,17 @@ class Accelerator:
 
     def check(self, text: str, plusargs: list[str], folder: Path) -> str:
         """What differs from the golden model first; empty if nothing does."""
-        try:
-            report = cosim.verify(self.network, self.images, self.spec, text=text, lint=False,
-                                  folder=folder, cache=CACHE, plusargs=plusargs)
-        except SimulationError:
-            return "the simulation breaks off"
-        return report.mismatches[0].quantity if report.mismatches else ""
+        for network in (self.network, *self.others):
+            for seed in range(1, RUNS + 1):
+                try:
+                    report = cosim.verify(network, self.images, self.spec, text=text, lint=False,
+                                          folder=folder, cache=CACHE, plusargs=plusargs,
+                                          stall_seed=seed)
+                except SimulationError:
+                    return "the simulation breaks off"
+                if report.mismatches:
+                    return report.mismatches[0].quantity
+        return ""
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,17 @@ class Component:
 Subject = Accelerator | Component
 
 
+def _mirrored(network: IntegerNetwork) -> IntegerNetwork:
+    """A network that the same circuit can hold, of which each parameter is another one."""
+    hidden, output = network.layers
+    return replace(network, layers=(
+        replace(hidden, synapses=hidden.weights[::-1], biases=hidden.biases[::-1],
+                thresholds=hidden.thresholds[::-1],
+                initial_membranes=hidden.initial_membranes[::-1]),
+        replace(output, synapses=output.weights[:, ::-1], thresholds=output.thresholds * 3 // 2,
+                initial_membranes=output.initial_membranes + 3)))
+
+
 def subjects() -> list[Subject]:
     """All of them, the accelerator with all its parts first."""
     network, images = lively_network((10, 7, 4))
@@ -132,7 +153,7 @@ def subjects() -> list[Subject]:
         Accelerator("loaded", network, images,
                     replace(folds.with_loading(network), store_parts=2),
                     ("layer", "neurons", "weight_memory", "store", "parameter_rows", "limits",
-                     "readout")),
+                     "readout"), (_mirrored(network),)),
         Accelerator("two rows", network, images, replace(folds, ports=(2, 2)),
                     ("layer", "weight_memory", "serializer")),
         Accelerator("direct", *direct, folds, ("encoder", "layer", "neurons")),
@@ -150,8 +171,8 @@ def subjects() -> list[Subject]:
                   {"depth": 64}),
         Component("link", lambda: Link(test_link.FORMAT, test_link.CONTENT, 0xDEADBEEF),
                   "bench_link", link | {"parameters": 0xDEADBEEF, "address_width": 0,
-                                        "count": 120}),
+                                        "count": 150}),
         Component("link that loads", test_link.LoadedMemory, "bench_link",
-                  link | {"address_width": test_link.ADDRESS_WIDTH, "count": 120},
+                  link | {"address_width": test_link.ADDRESS_WIDTH, "count": 150},
                   ("link", "images", "words")),
     ]

@@ -53,7 +53,9 @@ def _images(network: IntegerNetwork, seed: int) -> npt.NDArray:
         return spikes
     images = random.integers(0, 256, (24, network.n_input))
     images[3:6, :-2] = 0        # whole words are silent, more of them than a queue has places
-    return images
+    # As far up and as far down as each neuron of the first layer goes.
+    up = network.layers[0].weights > 0
+    return np.concatenate([images, up * network.full_scale, ~up * network.full_scale])
 
 
 @dataclass(frozen=True)

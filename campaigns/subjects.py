@@ -126,15 +126,18 @@ class Component:
 Subject = Accelerator | Component
 
 
-def _mirrored(network: IntegerNetwork) -> IntegerNetwork:
-    """A network that the same circuit can hold, of which each parameter is another one."""
+def _mirrored(network: IntegerNetwork, threshold: int) -> IntegerNetwork:
+    """A network that the same circuit can hold, of which each parameter is another one.
+
+    ``threshold``: of the output layer.
+    """
     hidden, output = network.layers
     return replace(network, layers=(
         replace(hidden, synapses=hidden.weights[::-1], biases=hidden.biases[::-1],
                 thresholds=hidden.thresholds[::-1],
                 initial_membranes=hidden.initial_membranes[::-1]),
-        replace(output, synapses=output.weights[:, ::-1], thresholds=output.thresholds * 3 // 2,
-                initial_membranes=output.initial_membranes + 3)))
+        replace(output, synapses=output.weights[:, ::-1], thresholds=0 * output.thresholds + threshold,
+                initial_membranes=0 * output.initial_membranes + threshold - 123)))
 
 
 def subjects() -> list[Subject]:
@@ -155,7 +158,7 @@ def subjects() -> list[Subject]:
         Accelerator("loaded", network, images,
                     replace(folds.with_loading(network), store_parts=2),
                     ("layer", "neurons", "weight_memory", "store", "parameter_rows", "limits",
-                     "readout"), (_mirrored(network),)),
+                     "readout"), (_mirrored(network, 0b10110101), _mirrored(network, 0b11001010))),
         Accelerator("two rows", network, images, replace(folds, ports=(2, 2)),
                     ("layer", "weight_memory", "serializer")),
         Accelerator("direct", *direct, folds, ("encoder", "layer", "neurons")),

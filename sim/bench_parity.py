@@ -22,28 +22,14 @@ class Flips(Part):
         """Whether all are inverted."""
         return not self._left and int(self._design.flip_number.value) == 0
 
-    def drive(self) -> None:  # noqa: D102
+    def drive(self) -> None:
         design = self._design
         flip = self._left.pop(0) if self._left else {"number": 0, "bit": 0, "row": 0}
         design.flip_number.value = flip["number"]
         design.flip_bit.value, design.flip_row.value = flip["bit"], flip["row"]
         design.flip_cycle.value = int(design.flip_now.value)
 
-    def sample(self, cycle: int) -> None:  # noqa: D102
-        pass
-
-
-class Forgetting(Part):
-    """Clears what was reported, as nothing but the FPGA's configuration does."""
-
-    def __init__(self, design: Any):
-        self._design = design
-
-    def drive(self) -> None:  # noqa: D102
-        self._design.corrupted_layer.value = 0
-        self._design.corrupted_row.value = 0
-
-    def sample(self, cycle: int) -> None:  # noqa: D102
+    def sample(self, cycle: int) -> None:
         pass
 
 
@@ -58,13 +44,18 @@ class Bench:
         await run_cycles(self._design, [changes], lambda: changes.done, limit=len(flips) + 2)
 
     async def load(self) -> None:
-        """Load all parameters, if they are loaded; otherwise forget what was reported."""
+        """Load all parameters, if they are loaded; otherwise clear what was reported."""
         design = self._design
         if words := job()["load"]:
             loader = Source(design, "load", words)
             await run_cycles(design, [loader], lambda: loader.done, limit=len(words) + 1, linger=3)
-        else:
-            await run_cycles(design, [Forgetting(design)], lambda: True, limit=1)
+            return
+        # No port does that, but flips can.
+        await self.flip([
+            {"number": number, "bit": bit, "row": 0}
+            for name, number in job()["registers"].items()
+            for bit in range(len(getattr(design, name)))
+            if int(getattr(design, name).value) >> bit & 1])
 
     async def report(self) -> tuple[int, int]:
         """Run the images, and return the layer, from 1, and the row that are reported."""

@@ -57,9 +57,12 @@ class Bench:
             for bit in range(len(getattr(design, name)))
             if int(getattr(design, name).value) >> bit & 1])
 
-    async def report(self) -> tuple[int, int]:
-        """Run the images, and return the layer, from 1, and the row that are reported."""
+    async def report(self, images: bool = True) -> tuple[int, int]:
+        """Reset, run the images, and return the layer, from 1, and the row that are reported."""
         design = self._design
+        if not images:
+            await run_cycles(design, [], lambda: True, limit=1)
+            return int(design.corrupted_layer.value), int(design.corrupted_row.value)
         source = Source(design, "intensities", job()["transfers"])
         sink = Sink(design, "results")
         await run_cycles(design, [source, sink], lambda: len(sink.items) >= job()["results"],
@@ -75,7 +78,7 @@ async def rows_are_reported(design: Any) -> None:
     for case in job()["cases"]:
         await bench.flip(case["flips"])
         assert await bench.report() == tuple(case["report"]), case
-        assert await bench.report() == tuple(case["report"]), "a reset forgets it"
+        assert await bench.report(images=False) == tuple(case["report"]), "a reset forgets it"
         if not job()["load"]:
             await bench.flip(case["flips"])
         await bench.load()

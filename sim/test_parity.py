@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from common import CACHE, random_network
 from test_axi import packets
 from test_mutations import Mutation, mutated_verilog
 
-from campaigns import flips
+from campaigns import flipped_rows, flips
 from sc_neurocore import axi_ports, cosim, golden, host, verilog
 from sc_neurocore.cosim import simulation, virtual_board
 from sc_neurocore.cosim.bench import transfers
@@ -36,39 +36,14 @@ IMAGES = np.full((3, 11), 255)
 """Every input spikes in every timestep."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """A bit of a row of weights, and where it is in the Verilog."""
-
-    layer: int
-    row: int
-    state: flips.State
-    bit: int
-    entry: int
-
-    def flip(self):
-        return {"number": self.state.number, "bit": self.bit, "row": self.entry}
+def places(states, spec):
+    """All bits of all rows that are read."""
+    return [place for place in flipped_rows.places(states, NETWORK, spec, IMAGES) if place.is_read]
 
 
-def places(states, network, spec):
-    """All bits of all rows of which it is known that they are read."""
-    spikes = golden.trace(network, IMAGES).trace
-    fired = [spikes.input_spikes, *spikes.spikes[:-1]]
-    for state in states:
-        path = state.module.split(".")
-        if "weight_memory" not in path or not state.name.startswith("rows") or state.rows == 1:
-            continue
-        layer = int(next(part for part in path if part.startswith("layer_"))[6:])
-        shape, bank = spec.weight_shape(network, layer), 0
-        if shape.banks > 1:
-            bank = int(state.name.split("_")[1])
-        for entry in range(state.rows):
-            row = bank * shape.entries + entry
-            fold, j = divmod(row, spec.fold_rows(network, layer))
-            if (fold < spec.folds(network, layer) and j < network.layers[layer].n_input
-                    and fired[layer][..., j].any()):
-                for bit in range(state.width):
-                    yield Place(layer, row, state, bit, entry)
+def flip(place):
+    """A bit, for the bench."""
+    return {"number": place.state.number, "bit": place.bit, "row": place.entry}
 
 
 def design(name):
@@ -77,18 +52,23 @@ def design(name):
 
 
 def run(text, states, name, folder, count=8):
-    """Flip bits of rows, one row a case; in every other case of the last ones, two of its bits."""
+    """Flip a bit of a row a case; then bits of two rows, of which the first one counts, and two
+    bits of a row, which parity does not see."""
     spec = SPECS[name]
-    found = list(places(states, NETWORK, spec))
+    found = places(states, spec)
     assert {place.layer for place in found} == {0, 1}
     random = np.random.default_rng(2)
     chosen = [found[index] for index in random.choice(len(found), count, replace=False)]
     parities = [place for place in found if place.bit == place.state.width - 1]
     chosen += [parities[0], parities[-1]]
-    cases = [{"flips": [place.flip()], "report": (place.layer + 1, place.row)}
+    cases = [{"flips": [flip(place)], "report": (place.layer + 1, place.row)}
              for place in chosen]
+    first, later, behind = (next(place for place in found if (place.layer, place.row) == at)
+                            for at in ((0, 1), (0, 5), (1, parities[-1].row)))
+    cases += [{"flips": [flip(one), flip(other)], "report": (1, 1)}
+              for one, other in ((later, first), (behind, first))]
     place = next(place for place in found if place.state.width > 2 and place.bit == 0)
-    cases.append({"flips": [place.flip(), replace(place, bit=1).flip()], "report": (0, 0)})
+    cases.append({"flips": [flip(place), flip(replace(place, bit=1))], "report": (0, 0)})
     if spec.memories[0] == "spram":
         text += SPRAM_MODEL.read_text()
     compiled = simulation.compile_verilog(text, verilog.TOP, CACHE, lint=False)
@@ -167,9 +147,8 @@ def test_a_fault_is_caught(name, tmp_path):
 
 def flipped(spec, states, layer, cycle):
     """A row of weights of a layer, and arguments that flip a bit of it."""
-    place = next(place for place in places(states, NETWORK, spec) if place.layer == layer)
-    return place.row, [f"+flip={place.state.number}", f"+bit={place.bit}", f"+row={place.entry}",
-                       f"+cycle={cycle}"]
+    place = next(place for place in places(states, spec) if place.layer == layer)
+    return place.row, place.arguments(cycle)
 
 
 def test_the_host_is_told(tmp_path):
@@ -220,9 +199,9 @@ def test_axi_has_it_in_registers(tmp_path):
     spec = SPECS["folds"]
     text, states = flips.insert(component_text(AxiTop(NETWORK, spec), "axi"), "axi",
                                 constants=True)
-    place = next(place for place in places(states, NETWORK, spec) if place.layer == 1)
+    place = next(place for place in places(states, spec) if place.layer == 1)
     compiled = simulation.compile_verilog(text, "axi", CACHE, lint=False)
     simulation.run(compiled, "axi", "bench_axi_parity", {
-        "packets": packets(NETWORK, spec, 3), "flip": place.flip(), "load": [], "other": None,
+        "packets": packets(NETWORK, spec, 3), "flip": flip(place), "load": [], "other": None,
         "image": axi_ports.image_packet(NETWORK, spec, IMAGES[0]).hex(),
         "report": (place.layer + 1, place.row)}, tmp_path, python_path=[Path(__file__).parent])

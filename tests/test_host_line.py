@@ -119,7 +119,8 @@ def test_a_status_that_can_not_be_is_refused(changes, message):
 
 
 def test_a_status_of_the_wrong_length_is_refused():
-    with (Board(lambda frame: encode(Frame(Answer.STATUS, frame.number, bytes([VERSION])))) as board,
+    short = bytes([VERSION])
+    with (Board(lambda frame: encode(Frame(Answer.STATUS, frame.number, short))) as board,
           pytest.raises(WrongBoardError, match=r"sends no status: Fields must have \d+ bytes")):
         session(board)
 

@@ -92,8 +92,8 @@ def test_a_flipped_bit_is_reported_with_its_row(name, tmp_path):
     run(*design(name), name, tmp_path)
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[] if name == "two ports" else pytest.mark.slow) for name in SPECS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SPECS)
 def test_it_costs_no_cycle(name, tmp_path, cache):
     report = cosim.verify(NETWORK, IMAGES, SPECS[name], folder=tmp_path, cache=cache)
     assert report.passed, str(report)
@@ -135,9 +135,8 @@ open({output!r}, "w").write(verilog.generate(NETWORK, SPECS[{spec!r}]))
 """
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[] if name == "another layer" else pytest.mark.slow)
-    for name in MUTATIONS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTATIONS)
 def test_a_fault_is_caught(name, tmp_path):
     spec, mutation = MUTATIONS[name]
     text = mutated_verilog(mutation, tmp_path, GENERATE, spec=spec)

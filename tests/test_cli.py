@@ -302,6 +302,9 @@ def test_verilog(folder, capfd):
     assert "module brain(" in (folder / "a.v").read_text()
     assert "output trace_encoder__valid;" in (folder / "a.v").read_text()
     assert "output trace_" not in plain
+    assert "corrupted" not in plain
+    succeeds(capfd, *arguments, "2,3", "--parity", "--output", "a.v")
+    assert "output [1:0] corrupted_layer;" in (folder / "a.v").read_text()
 
 
 def test_verilog_with_axi(folder, capfd):

@@ -136,7 +136,8 @@ def _mirrored(network: IntegerNetwork, threshold: int) -> IntegerNetwork:
         replace(hidden, synapses=hidden.weights[::-1], biases=hidden.biases[::-1],
                 thresholds=hidden.thresholds[::-1],
                 initial_membranes=hidden.initial_membranes[::-1]),
-        replace(output, synapses=output.weights[:, ::-1], thresholds=0 * output.thresholds + threshold,
+        replace(output, synapses=output.weights[:, ::-1],
+                thresholds=0 * output.thresholds + threshold,
                 initial_membranes=0 * output.initial_membranes + threshold - 123)))
 
 

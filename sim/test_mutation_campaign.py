@@ -22,7 +22,8 @@ def test_mutants_are_killed_or_proved_equivalent(attacked, folder):
     outcomes = [mutation.judge(NAME, mutant, text, folder) for mutant, text in attacked]
     killed = [outcome for outcome in outcomes if outcome.killed_by]
     assert not [str(outcome) for outcome in outcomes if outcome.survived]
-    assert len(outcomes) == 6 and 0 < len(killed) < 6, "some of both"
+    assert len(outcomes) == 6
+    assert 0 < len(killed) < 6, "some of both"
     assert not mutants.is_equivalent(killed[0].mutant, folder / "work" / NAME)
 
 
@@ -30,5 +31,6 @@ def test_a_mutant_survives_a_check_of_nothing(attacked, folder, monkeypatch):
     assert mutation.judge(NAME, *attacked[0], folder).killed_by
     monkeypatch.setattr(Component, "check", lambda *_: "")
     outcome = mutation.judge(NAME, *attacked[0], folder)
-    assert outcome.survived and "SURVIVED" in str(outcome)
+    assert outcome.survived
+    assert "SURVIVED" in str(outcome)
     assert mutation.table([outcome]).endswith("| 1 |")

@@ -101,7 +101,7 @@ def arrays(draw: st.DrawFn, shape: tuple[int, ...], low: int, high: int,
 def networks(draw: st.DrawFn) -> IntegerNetwork:
     """Draw a network of one to six layers."""
     encoder, schedule = draw(st.sampled_from(ENCODERS)), draw(st.sampled_from(SCHEDULES))
-    count, size, left = draw(st.integers(1, 6)), draw(_sizes(NEURONS)), SYNAPSES
+    count, size, left = draw(st.integers(1, 3) | st.integers(1, 6)), draw(_sizes(NEURONS)), SYNAPSES
     layers: list[IntegerLayer] = []
     work = 10       # cycles of a timestep, at most
     for index in range(count):
@@ -191,8 +191,8 @@ def layouts(draw: st.DrawFn, network: IntegerNetwork) -> AcceleratorSpec:
     """Draw a layout of a network."""
     lanes = tuple(draw(st.integers(1, layer.n_output)) for layer in network.layers)
     count = len(lanes)
-    beats = draw(st.integers(0, 6))
-    spec = AcceleratorSpec(lanes, 1 << beats, 1 << draw(st.integers(beats, 6)),
+    beats, encoder_lanes = sorted(draw(st.tuples(st.integers(0, 6), st.integers(0, 6))))
+    spec = AcceleratorSpec(lanes, 1 << beats, 1 << encoder_lanes,
                            family=draw(st.sampled_from(["", *FAMILIES])))
 
     def each(values: list[Any]) -> tuple[Any, ...]:

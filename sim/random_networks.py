@@ -133,9 +133,11 @@ def _report(case: Case, what: str, tried: int) -> str:
 def verify_command(case: Case, folder: Path) -> list[str] | None:
     """The product's own command that verifies a saved case, if there is one for its layout."""
     spec = case.spec
-    if spec.loaded and spec.loaded != spec.with_loading(case.network).loaded:
-        return None     # the command's layouts have no room to spare
-    device = next((name for name, one in DEVICES.items() if one.family == spec.family), None)
+    device = next((name for name, one in DEVICES.items()
+                   if one.resources and one.family == spec.family), None)
+    has_room_to_spare = spec.loaded and spec.loaded != spec.with_loading(case.network).loaded
+    if has_room_to_spare or (spec.family and device is None):
+        return None
     options = {"--data": folder / "images.npy", "--images": len(case.images), "--device": device,
                "--lanes": _joined(spec.lanes), "--beats": spec.beats,
                "--encoder-lanes": spec.encoder_lanes, "--ports": _joined(spec.ports),

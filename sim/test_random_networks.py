@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from common import random_network
 from test_mutations import MUTATIONS, mutated_package
 
 from sc_neurocore import cosim
+from sc_neurocore.cli import hardware, options
 from sc_neurocore.spec import AcceleratorSpec
 
 QUICK = 12
@@ -56,6 +58,28 @@ def test_a_case_is_the_same_when_it_was_saved(tmp_path):
         case = random_networks.search(seed, lambda case: "")
         case.save(tmp_path)
         assert random_networks.key(random_networks.Case.load(tmp_path)) == random_networks.key(case)
+
+
+def test_the_printed_command_has_the_layout_of_the_case(tmp_path):
+    """But where it can't: devices that are not planned for, and parameters that are loaded into
+    more room than they need."""
+    commands = 0
+    for number in range(30):
+        case = random_networks.search(number, lambda case: "")
+        case.save(tmp_path)
+        command = random_networks.verify_command(case, tmp_path)
+        if command is None:
+            assert (case.spec.family == "xc7"
+                    or case.spec.loaded != case.spec.with_loading(case.network).loaded)
+            continue
+        given = hardware.verify.make_context("verify", command[2:]).params
+        layout = options.Layout(**{field.name: given[field.name] for field in fields(options.Layout)
+                                   if field.name in given})
+        _, inputs = options.load_inputs(case.network, given["data"], given["images"])
+        assert layout.choose(case.network, inputs)[0] == case.spec
+        assert np.array_equal(inputs, case.images)
+        commands += 1
+    assert commands > 15
 
 
 @pytest.mark.slow

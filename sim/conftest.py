@@ -12,7 +12,7 @@ from sc_neurocore.verilog import component_text
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--networks", type=int, default=212,
+    parser.addoption("--networks", type=int, default=200,
                      help="how many random networks there are; --hypothesis-seed draws others")
 
 

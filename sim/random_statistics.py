@@ -9,29 +9,32 @@ from random_cases import Case
 
 
 def statistics(drawn: Sequence[Case]) -> str:
-    """How many cases have what, in lines of ``name: value times, …``."""
+    """How many cases, layers or images have what: a table in Markdown."""
     columns: dict[str, Counter[str]] = {name: Counter() for name in (
-        "layers", "neurons", "timesteps", "encoder", "schedule", "weights", "synapses", "layers'",
-        "lanes", "beats", "encoder lanes", "family", "memories", "ports", "parameters", "images")}
+        "layers", "timesteps", "encoder", "schedule", "images", "beats", "encoder lanes", "family",
+        "parameters", "a layer's neurons", "its weights", "its synapses", "its folds",
+        "its memory", "its ports", "layers with", "images that are")}
     for case in drawn:
         network, spec = case.network, case.spec
-        count = columns["layers'"]
+        count = columns["layers with"]
         for index, (layer, widths) in enumerate(zip(network.layers, network.widths, strict=True)):
-            columns["neurons"][_power(layer.n_output)] += 1
-            columns["weights"][f"{layer.weight_width} bits"] += 1
-            columns["synapses"][type(layer.synapses[0]).__name__] += 1
-            folds = spec.folds(network, index)
-            columns["lanes"]["all neurons" if folds == 1 else f"in {_power(folds)} folds"] += 1
-            columns["memories"][spec.memories[index]] += 1
-            columns["ports"][str(spec.ports[index])] += 1
             half = 2**(layer.weight_width - 1)
-            count["that saturate"] += widths.saturates
-            count["with weights at the ends alone"] += bool(
-                np.isin(layer.weights, (-half, half - 1)).all())
-            count["with no weight but 0"] += not layer.weights.any()
-            count["with threshold 1"] += bool((layer.thresholds == 1).any())
-            count["with a threshold above 2^30"] += bool((layer.thresholds > 2**30).any())
-            count["with a bias beyond ±2^30"] += bool((abs(layer.biases) > 2**30).any())
+            for name, value in (
+                    ("a layer's neurons", _power(layer.n_output)),
+                    ("its weights", f"{layer.weight_width} bits"),
+                    ("its synapses", type(layer.synapses[0]).__name__.lower()),
+                    ("its folds", _power(spec.folds(network, index))),
+                    ("its memory", spec.memories[index]), ("its ports", spec.ports[index])):
+                columns[name][str(value)] += 1
+            for what, has in (
+                    ("membranes that saturate", widths.saturates),
+                    ("weights at the ends of their range alone",
+                     np.isin(layer.weights, (-half, half - 1)).all()),
+                    ("no weight but 0", not layer.weights.any()),
+                    ("threshold 1", (layer.thresholds == 1).any()),
+                    ("a threshold above 2^30", (layer.thresholds > 2**30).any()),
+                    ("a bias beyond ±2^30", (abs(layer.biases) > 2**30).any())):
+                count[what] += bool(has)
         for name, value in (
                 ("layers", len(network.layers)), ("timesteps", _power(network.timesteps)),
                 ("encoder", network.encoder), ("schedule", network.schedule),
@@ -41,16 +44,18 @@ def statistics(drawn: Sequence[Case]) -> str:
             columns[name][str(value)] += 1
         for image in case.images:
             for what, value in (("0", 0), ("full", network.full_scale)):
-                columns["images"][f"all {what}"] += bool((image == value).all())
-    return "\n".join(f"{name}: " + ", ".join(
-        f"{value} {times}" for value, times in sorted(found.items(), key=_number))
-        for name, found in columns.items())
+                columns["images that are"][f"all {what}"] += bool((image == value).all())
+    rows = {name: ", ".join(f"{value}: {times}" for value, times
+                            in sorted(found.items(), key=_number))
+            for name, found in columns.items()}
+    return "\n".join(["| of | how many |", "|---|---|",
+                      *(f"| {name} | {row} |" for name, row in rows.items())])
 
 
 def _power(number: int) -> str:
     """The range between powers of two that a number is in."""
     low = 1 << number.bit_length() - 1
-    return str(low) if low == 1 else f"{low}–{2 * low - 1}"
+    return f"{low}–{2 * low - 1}" if low > 1 else "1"
 
 
 def _number(item: tuple[str, int]) -> tuple[int, str]:

@@ -40,7 +40,7 @@ class SeedAlone(HypothesisProvider):
         return None
 
 
-AVAILABLE_PROVIDERS["seed alone"] = SeedAlone
+AVAILABLE_PROVIDERS["seed alone"] = f"{__name__}.SeedAlone"
 
 class CaseFailed(AssertionError):
     """Something disagrees about a case, which is kept; the message says how to run it again."""

@@ -28,9 +28,8 @@ ROOT = Path(__file__).parents[1]
 FAILED = ROOT / "build" / "random-networks"
 SHRINK_RUNS, SHRINK_S = 100, 150.0
 """Cases that are tried to find a smaller one that fails, and seconds after which none is."""
-
-
 PROMPT = "  $ "
+"""In front of the command that runs a case again."""
 
 
 class SeedAlone(HypothesisProvider):
@@ -42,6 +41,7 @@ class SeedAlone(HypothesisProvider):
 
 AVAILABLE_PROVIDERS["seed alone"] = f"{__name__}.SeedAlone"
 
+
 class CaseFailed(AssertionError):
     """Something disagrees about a case, which is kept; the message says how to run it again."""
 
@@ -49,12 +49,11 @@ class CaseFailed(AssertionError):
 def fault(case: Case) -> str:
     """What is wrong with a case, or nothing.
 
-    Both engines of the simulator, and its products on torch, have the golden model's results; and
-    its Verilog has all of what `cosim.verify` compares, with and without stalls.
+    Both engines of the simulator, where it has two, and products on torch must have the golden
+    model's results, and the Verilog all that `cosim.verify` compares, with and without stalls.
     """
     want = golden.run(case.network, case.images)
-    options: dict[str, dict[str, str]] = {"products": {"engine": "products"},
-                                          "torch": {"device": "cpu"}}
+    options = {"products": {"engine": "products"}, "torch": {"device": "cpu"}}
     if simulator.engine_report(case.network).engine == "events":
         options["events"] = {"engine": "events"}
     for name, chosen in options.items():
@@ -88,7 +87,7 @@ def key(case: Case) -> str:
 def search(start: int, check: Callable[[Case], str] = fault_or_error) -> Case:
     """Draw a case and check it; the same seed draws the same one.
 
-    A run of hypothesis a case: in a longer one it would vary those that it has.
+    A run of hypothesis a case: in a longer one it would vary a few networks.
 
     Returns
     -------

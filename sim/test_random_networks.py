@@ -18,7 +18,7 @@ from sc_neurocore.cli import hardware, options
 from sc_neurocore.spec import AcceleratorSpec
 
 QUICK = 12
-"""Networks that `make test` runs."""
+"""Networks that `make test` runs; `make regress` runs all, of which it asserts that they differ."""
 
 
 def pytest_generate_tests(metafunc):
@@ -83,11 +83,11 @@ def test_the_printed_command_has_the_layout_of_the_case(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["greater than instead of at least", "last event dropped"])
-def test_a_fault_is_found_shrunk_and_reproduced(name, tmp_path):
+def test_a_fault_is_found_shrunk_and_reproduced(tmp_path):
     """At most two layers of at most three neurons are left, and the printed command fails, too."""
+    mutation = MUTATIONS["greater than instead of at least"]
     environment = os.environ | {
-        "PYTHONPATH": str(mutated_package(MUTATIONS[name], tmp_path)),
+        "PYTHONPATH": str(mutated_package(mutation, tmp_path)),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
 
     def run(*command):

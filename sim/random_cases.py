@@ -83,16 +83,24 @@ KINDS = ("none", "high", "low", "any", "ends", "few")
 @st.composite
 def arrays(draw: st.DrawFn, shape: tuple[int, ...], low: int, high: int,
            kinds: tuple[str, ...] = (*KINDS, "any", "any")) -> npt.NDArray[Any]:
-    """Draw integers in [low, high]."""
+    """Draw integers in [low, high]; those of a smaller shape are the first of a larger one."""
     kind = draw(st.sampled_from(kinds))
     nearest = min(max(0, low), high)
     if kind in ("none", "high", "low"):
         return np.full(shape, {"none": nearest, "high": high, "low": low}[kind])
-    random = np.random.default_rng(draw(st.integers(0, 2**16)))
+    number = draw(st.integers(0, 2**16))
+
+    def numbers(purpose: int, low: int, high: int) -> npt.NDArray[np.int64]:
+        rows = np.empty(shape, np.int64).reshape(-1, shape[-1])
+        for index, row in enumerate(rows):
+            random = np.random.default_rng([number, purpose, index])
+            row[:] = random.integers(low, high, len(row), endpoint=True)
+        return rows.reshape(shape)
+
     if kind == "ends":
-        return np.where(random.random(shape) < 0.5, low, high)
-    values = random.integers(low, high, shape, endpoint=True)
-    return np.where(random.random(shape) < 0.2, values, nearest) if kind == "few" else values
+        return np.where(numbers(0, 0, 1), high, low)
+    values = numbers(0, low, high)
+    return np.where(numbers(1, 0, 4), nearest, values) if kind == "few" else values
 
 
 @st.composite

@@ -26,7 +26,7 @@ from sc_neurocore.synthesis.devices import DEVICES
 
 ROOT = Path(__file__).parents[1]
 FAILED = ROOT / "build" / "random-networks"
-SHRINK_RUNS, SHRINK_S = 100, 150.0
+SHRINK_RUNS, SHRINK_S = 60, 240.0
 """Cases that are tried to find a smaller one that fails, and seconds after which none is."""
 PROMPT = "  $ "
 """In front of the command that runs a case again."""

@@ -53,9 +53,12 @@ def _images(network: IntegerNetwork, seed: int) -> npt.NDArray:
         return spikes
     images = random.integers(0, 256, (24, network.n_input))
     images[3:6, :-2] = 0        # whole words are silent, more of them than a queue has places
+    # Where the spikes of low discrepancy begin or end.
+    steps = 32 * random.integers(0, 9, (24, network.n_input)) + random.integers(-1, 2, (24, 1))
     # As far up and as far down as each neuron of the first layer goes.
     up = network.layers[0].weights > 0
-    return np.concatenate([images, up * network.full_scale, ~up * network.full_scale])
+    return np.concatenate([images, steps.clip(0, network.full_scale), up * network.full_scale,
+                           ~up * network.full_scale])
 
 
 @dataclass(frozen=True)

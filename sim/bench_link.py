@@ -326,6 +326,11 @@ def one_by_one(host: Host, model: Model, count: int) -> Iterator[Callable[[], bo
         # An error that comes before another one was told takes its place.
         assert bool(told) == bool(errors), f"{line}: {got}, not {errors}"
         assert set(told) <= set(errors), f"{line}: {told}, not {errors}"
+    yield from check_counters(host, model)
+
+
+def check_counters(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
+    """What a status says of what happened since the reset."""
     host.feed(encode(Frame(Command.STATUS, 7)))
     yield host.quiet
     status, = host.take()
@@ -370,6 +375,12 @@ def in_a_row(host: Host, model: Model, count: int) -> Iterator[Callable[[], bool
     yield arrived(count)
     assert got == [Frame(Answer.RESULT, index % 256, answer(model.format, image))
                    for index, image in enumerate(images)]
+
+
+def in_a_row_and_counted(host: Host, model: Model, count: int) -> Iterator[Callable[[], bool]]:
+    """Images in the window, and a status after them."""
+    yield from in_a_row(host, model, count)
+    yield from check_counters(host, model)
 
 
 def overfull(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
@@ -447,7 +458,8 @@ async def commands_are_executed_once(design: Any, stall: float) -> None:
 @cocotb.test()
 @cocotb.parametrize((("stall", "delay"), [(0.0, 0), (0.0, 700), (0.2, 100)]))
 async def images_follow_each_other(design: Any, stall: float, delay: int) -> None:
-    host, model = await play(design, in_a_row, stall, delay, 270)
+    script = in_a_row_and_counted if delay else in_a_row
+    host, model = await play(design, script, stall, delay, 270)
     if not stall and not delay:
         flag = next(index for index, value in enumerate(host.line) if index and value == FLAG)
         latency = host._accelerator.sink.cycles[0] - host.fed[flag]

@@ -305,7 +305,8 @@ def one_by_one(host: Host, model: Model, count: int) -> Iterator[Callable[[], bo
     for _ in range(count):
         if directed:
             kind, size = directed.pop()
-            line = list(encode(Frame(kind, model.following, some_bytes(size))))
+            alike = {10: bytes(10), 12: b"\xff" * 12}      # each bit of a CRC is 0 and 1
+            line = list(encode(Frame(kind, model.following, alike.get(size, some_bytes(size)))))
         elif random.random() < 0.9:         # or else the one before once more
             line = list(encode(command(model)))
             line = [FLAG, *(damaged(line) if random.random() < 0.5 else line), FLAG]
@@ -430,6 +431,21 @@ def impatient(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
     model.images.extend(images)
 
 
+def during_an_echo(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
+    """An image while an echo is on its way out is refused, and goes in later."""
+    image, content = some_bytes(model.format.image_bytes), some_bytes(300)
+    run = encode(Frame(Command.RUN, 0, image))
+    host.feed(encode(Frame(Command.ECHO, 9, content)) + run)
+    yield host.quiet
+    refused, echo = sorted(host.take(), key=lambda frame: frame.number)
+    assert refused == Frame(Answer.ERROR, 0, bytes([Fault.BUSY]))
+    assert echo == Frame(Answer.ECHO, 9, content)
+    host.feed(run)
+    yield host.quiet
+    assert host.take() == [Frame(Answer.RESULT, 0, answer(model.format, image))]
+    model.images.append(image)
+
+
 async def play(design: Any, script: Callable[..., Iterator[Callable[[], bool]]], stall: float,
                delay: int, *parameters: Any) -> tuple[Host, Model]:
     format = LinkFormat(**job()["format"])
@@ -480,3 +496,8 @@ async def what_finds_no_room_is_refused(design: Any) -> None:
 @cocotb.test()
 async def what_is_not_done_is_answered_once(design: Any) -> None:
     await play(design, impatient, 0.0, 300)
+
+
+@cocotb.test()
+async def an_echo_is_not_overtaken(design: Any) -> None:
+    await play(design, during_an_echo, 0.0, 20)

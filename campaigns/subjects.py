@@ -53,7 +53,7 @@ def _images(network: IntegerNetwork, seed: int) -> npt.NDArray:
         return spikes
     images = random.integers(0, 256, (24, network.n_input))
     images[3:6, :-2] = 0        # whole words are silent, more of them than a queue has places
-    # Where the spikes of low discrepancy begin or end.
+    # Multiples of 32, and what is next to them.
     steps = 32 * random.integers(0, 9, (24, network.n_input)) + random.integers(-1, 2, (24, 1))
     # As far up and as far down as each neuron of the first layer goes.
     up = network.layers[0].weights > 0
@@ -149,7 +149,9 @@ def subjects() -> list[Subject]:
     network, images = lively_network((10, 7, 4))
     folds = AcceleratorSpec((3, 1), 4, 8)
     direct = lively_network((10, 7, 4), encoder="direct")
-    even = lively_network((10, 7, 4), encoder="low_discrepancy")
+    even, images_of_even = lively_network((10, 7, 4), encoder="low_discrepancy")
+    # All intensities that it compares with: the lowest bit of each decides.
+    levels = np.arange(0, even.full_scale + 1, 16)[:, None].repeat(even.n_input, axis=1)
     events = lively_network((10, 7, 4), encoder="events")
     layerwise = lively_network((10, 7, 4), schedule="layer_by_layer")
     link = {"format": asdict(test_link.FORMAT), "constants": list(test_link.CONTENT)}
@@ -166,7 +168,8 @@ def subjects() -> list[Subject]:
         Accelerator("two rows", network, images, replace(folds, ports=(2, 2)),
                     ("layer", "weight_memory", "serializer")),
         Accelerator("direct", *direct, folds, ("encoder", "layer", "neurons")),
-        Accelerator("low discrepancy", *even, folds, ("encoder",)),
+        Accelerator("low discrepancy", even, np.concatenate([images_of_even, levels]), folds,
+                    ("encoder",)),
         Accelerator("events", *events, folds, ("encoder",)),
         Accelerator("layer by layer", *layerwise, folds, ("layer",)),
         Component("UART receiver", lambda: uart.UartReceiver(8), "bench_uart",

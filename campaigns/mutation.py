@@ -9,6 +9,7 @@ does not prove equivalent are told in full. Writes ``mutation.json`` and ``mutat
 """
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -121,6 +122,7 @@ def table(outcomes: Iterable[Outcome]) -> str:
 def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Path,
          update: bool) -> None:
     """Make mutants of the gateware, and see which ones its checks kill."""
+    os.environ["COCOTB_MAX_FAILURES"] = "1"     # of a bench; the others may take long to fail
     wanted = names or tuple(subject.name for subject in subjects())
     outcomes = []
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import require
+from . import coverage
 from .tools import ToolError, Verilator, check_libpython, find_verilator
 
 JOB_VARIABLE = "SC_NEUROCORE_JOB"
@@ -75,10 +76,12 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
     check_libpython()
     verilator = find_verilator()
     waivers = _waivers(verilator)
+    counting = coverage.options(lint=lint)
     # The executable is linked to cocotb's libraries where they are now.
     tools = [verilator.version, waves, _MAKEFLAGS, sys.version, version("cocotb"),
-             str(config.libs_dir)]
-    compiled = folder.resolve() / _key(text, top, waivers, *tools, *([] if lint else ["no lint"]))
+             str(config.libs_dir), *counting]
+    key = _key(text, top, waivers, *tools, *([] if lint else ["no lint"]))
+    compiled = folder.resolve() / coverage.name(key, counting)
     if (compiled / top).exists():
         return compiled
     compiled.parent.mkdir(parents=True, exist_ok=True)
@@ -94,8 +97,8 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
         try:
             get_runner("verilator").build(
                 sources=[VerilatorControlFile(working / WAIVERS.name), source], hdl_toplevel=top,
-                build_dir=working, build_args=["-Wall"] if lint else ["-Wno-fatal"], waves=waves,
-                timescale=("1ns", "1ps"), log_file=log)
+                build_dir=working, waves=waves, timescale=("1ns", "1ps"), log_file=log,
+                build_args=["-Wall" if lint else "-Wno-fatal", *counting])
         except (Exception, SystemExit) as error:
             raise ToolError(f"Verilator failed on {source} ({error}); its log is {log}:\n"
                             f"{_tail(log)}") from error
@@ -181,7 +184,8 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
                 test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                 build_dir=compiled, test_dir=folder, results_xml=str(results), seed=seed,
                 extra_env={JOB_VARIABLE: str(job_file)}, waves=waves is not None,
-                test_args=trace_arguments, plusargs=list(plusargs), log_file=log)
+                test_args=trace_arguments, log_file=log,
+                plusargs=[*plusargs, *coverage.arguments(compiled, top)])
             tests, failures = get_results(results)
         except (Exception, SystemExit) as error:
             raise SimulationError(f"The simulation of {top} broke off ({error}); its log is {log}:"

@@ -80,8 +80,9 @@ def compile_board(text: str, folder: Path, top: str = TOP, main: Path = MAIN, *,
     verilator = find_verilator()
     waivers = _waivers(verilator)
     counting = coverage.options(lint=lint)
-    options = ["-Wall", "-CFLAGS", "-O2", *counting] if lint else ["-Wno-fatal"]
-    makeflags = _MAKEFLAGS + ("" if lint else _UNOPTIMIZED)
+    options = (["-Wall", *counting] if counting else ["-Wall", "-CFLAGS", "-O2"] if lint else
+               ["-Wno-fatal"])
+    makeflags = _MAKEFLAGS + ("" if lint and not counting else _UNOPTIMIZED)
     key = _key(text, waivers, main.read_text(), verilator.version, makeflags, options)
     compiled = folder.resolve() / coverage.name(key, counting)
     if (compiled / top).exists():

@@ -10,9 +10,13 @@ folder: Path | None = None
 _SUFFIX = "-covered"
 
 
-def options(*, lint: bool) -> list[str]:
-    """Verilator's options for a design; none for netlists, which are not ours line by line."""
-    return ["--coverage-line", "--coverage-toggle"] if folder is not None and lint else []
+def options(text: str, *, lint: bool) -> list[str]:
+    """Verilator's options for a design, if it says what lines it comes from.
+
+    Netlists may do so, but are another's work; they are not linted either.
+    """
+    wanted = folder is not None and lint and "(* src = " in text
+    return ["--coverage-line", "--coverage-toggle"] if wanted else []
 
 
 def name(key: str, options: list[str]) -> str:

@@ -76,7 +76,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
     check_libpython()
     verilator = find_verilator()
     waivers = _waivers(verilator)
-    counting = coverage.options(lint=lint)
+    counting = coverage.options(text, lint=lint)
     # The executable is linked to cocotb's libraries where they are now.
     tools = [verilator.version, waves, _MAKEFLAGS, sys.version, version("cocotb"),
              str(config.libs_dir), *counting]

@@ -1,0 +1,139 @@
+"""What Verilator counted, as points of the gateware: branches in its lines, and toggles of signals.
+
+A point is named by what stands in the gateware, so the same one of all instances and designs is
+one: the line of an ``m.If``, ``m.Case``, ``m.State`` or ``Mux``, and which way it went; or a signal
+as its component calls it, without the numbers of an array, a bit and a direction.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import sc_neurocore.gateware
+
+GATEWARE = Path(sc_neurocore.gateware.__file__).parent
+
+_POSITION = re.compile(r'src = "([^"]*)"')
+_MUX = re.compile(r'\? \(\* src = "([^"]*)" \*\)')
+_BRANCH = re.compile(r"^ *(?:end )?(else )?if \(")
+_COUNT = re.compile(r"C '(.*)' (\d+)")
+_WAYS = {"if": "taken", "elsif": "taken", "else": "not taken", "case": "taken",
+         "cond_then": "first value", "cond_else": "second value"}
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """Something of a file of the gateware that a simulation reaches or not.
+
+    ``line`` is 0 for a toggle, which belongs to no line; ``what`` names the point in its file.
+    """
+
+    file: str
+    line: int
+    what: str
+
+    @property
+    def is_toggle(self) -> bool:
+        """Whether it is a bit that rises or falls."""
+        return not self.line
+
+
+def points(folder: Path) -> dict[Point, bool]:
+    """All points of the simulations whose counts are in a folder, and whether any reached them."""
+    counts: dict[str, dict[str, bool]] = defaultdict(dict)
+    for file in sorted(folder.glob("*.dat")):
+        reached = counts[file.name.partition("-")[0]]
+        for line in file.read_text().splitlines()[1:]:
+            found = _COUNT.fullmatch(line)
+            if found is None:
+                raise ValueError(f"{file}: {line!r} is no count of Verilator's")
+            reached[found[1]] = reached.get(found[1], False) or found[2] != "0"
+    known: dict[Point, bool] = {}
+    for design, reached in counts.items():
+        places = positions((folder / f"{design}.v").read_text())
+        for text, was_reached in reached.items():
+            if point := _point(text, places):
+                known[point] = known.get(point, False) or was_reached
+    return known
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a line of Verilog comes from: its module's file, and where its branch is, if any."""
+
+    module: str
+    branch: tuple[str, int] | None = None
+
+
+def positions(text: str) -> list[Place]:
+    """For each line of Verilog that `covering` had made where it comes from; the first is 1."""
+    places, module, above = [Place("")], "", ""
+    chains: dict[int, list[tuple[str, int]]] = {}
+    for line in text.splitlines():
+        depth = len(line) - len(line.lstrip())
+        branch = None
+        if line.startswith("module "):
+            module = _places(above)[0][0]
+        elif found := _BRANCH.match(line):
+            if found[1]:
+                chains[depth] = chains[depth][1:]
+            else:
+                chains[depth] = _places(above)
+            branch = chains[depth][0]
+        elif found := _MUX.search(line):
+            branch = _places(found[0])[0]
+        elif line.endswith(":") and above.lstrip().startswith("/* src"):
+            branch = _places(above)[0]
+        places.append(Place(module, branch if branch and branch[0] else None))
+        if "src = " in line and line.lstrip().startswith(("(*", "/*")):
+            above = line
+        elif not line.lstrip().startswith("(*"):
+            above = ""
+    return places
+
+
+def _places(attribute: str) -> list[tuple[str, int]]:
+    """File and line of each position in an attribute; files outside of the gateware are empty."""
+    found = _POSITION.search(attribute)
+    if found is None:
+        return [("", 0)]
+    each = [place.rpartition(":") for place in found[1].split("|")]
+    return [(_name(file), int(line)) for file, _, line in each]
+
+
+@cache
+def _name(file: str) -> str:
+    path = Path(file)
+    return path.name if path.parent == GATEWARE else ""
+
+
+def _point(text: str, places: list[Place]) -> Point | None:
+    """The point that Verilator's description of a count is about, if it is in the gateware."""
+    fields = dict(field.split("\2", 1) for field in text.split("\1") if field)
+    place, what = places[int(fields["l"])], fields["o"]
+    if fields["t"] == "toggle":
+        signal, _, change = what.rpartition(":")
+        name, _, bit = signal.rstrip("]").partition("[")
+        if not place.module:
+            return None
+        return Point(place.module, 0, f"{_plain(name)}[{bit or 0}] "
+                                      f"{'rises' if change == '0->1' else 'falls'}")
+    if place.branch is None or what not in _WAYS:
+        return None
+    file, line = place.branch
+    return Point(file, line, f"{_source(file)[line - 1].strip()}: {_WAYS[what]}")
+
+
+@cache
+def _source(file: str) -> list[str]:
+    return (GATEWARE / file).read_text().splitlines()
+
+
+@cache
+def _plain(name: str) -> str:
+    """A signal's name as the gateware has it: Verilator escapes it, Amaranth numbers its like."""
+    decoded = re.sub(r"__0([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), name)
+    return re.sub(r"<\d+>", "<#>", re.sub(r"(?<=_)\d+(?=[_.]|$)", "#",
+                                          re.sub(r"\$\d+", "", decoded)))

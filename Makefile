@@ -12,7 +12,7 @@ BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
 .PHONY: help setup demo bitstream test lint verilog check-verilog regress formal mutation fuzz \
-        faults benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest newest \
+        coverage faults benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest newest \
         dist lock clean
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make faults    flip bits of weights, of an accelerator and of a board; some minutes"
 	@echo "make regress   test, and the longer runs"
 	@echo "make mutation  faults that Yosys plants in the gateware, and what finds them"
+	@echo "make coverage  what the tests reach of the gateware and of the package, and why not the rest"
 	@echo "make oldest, make newest   the tests with the oldest and the newest versions of everything"
 	@echo "make dist      wheel and sdist, and the demo with each of them"
 	@echo "make lock      lock the versions of today, requirements/dev.lock"
@@ -99,6 +100,9 @@ regress: lint check-verilog
 
 mutation: $(READY)
 	$(BIN)/python -m campaigns.mutation --jobs $(JOBS)
+
+coverage: $(READY)
+	$(BIN)/python -m campaigns.coverage --jobs $(JOBS)
 
 # The tests with the oldest and the newest versions that pyproject allows.
 oldest: ALLOWED := --constraint requirements/oldest.txt

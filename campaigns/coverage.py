@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+
 from benchmarks.readme import updated
 
 from . import python_points, unreached

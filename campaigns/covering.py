@@ -15,9 +15,13 @@ from amaranth.hdl import _nir
 
 from sc_neurocore.cosim import coverage
 
-_DECLARED = re.compile(
-    r"^  (?:input |output )?(?:wire|reg) (?:\[\d+:0\] )?\\?([^\s;]+) ?(\[[^;\n]*)?(?: = [^;\n]*)?;$",
-    re.MULTILINE)
+_DECLARED = re.compile(r"^  (?:input |output )?(?:wire|reg) (?:\[\d+:0\] )?"
+                       r"\\?([^\s;]+) ?(\[[^;\n]*)?(?: = [^;\n]*)?;$", re.MULTILINE)
+
+
+CHANGED = ((_nir.Matches, "__init__"), (rtlil.Case, "emit"), (rtlil.Switch, "emit"),
+           (back, "convert"), (coverage, "folder"))
+"""What `begin` replaces."""
 
 
 class _Patterns(tuple[str, ...]):
@@ -78,6 +82,9 @@ def pytest_configure(config: Any) -> None:
 
 def begin(folder: Path) -> None:
     """Count the coverage of all simulations that this process compiles from now on."""
+    counting, coverage.folder = coverage.folder is not None, folder.resolve()
+    if counting:
+        return
     keep_positions()
     convert = back.convert
 
@@ -85,4 +92,3 @@ def begin(folder: Path) -> None:
         return mark(convert(*args, **options | {"strip_internal_attrs": False, "emit_src": True}))
 
     back.convert = covered
-    coverage.folder = folder.resolve()

@@ -15,9 +15,10 @@ import sc_neurocore.gateware
 
 GATEWARE = Path(sc_neurocore.gateware.__file__).parent
 
-_POSITION = re.compile(r'src = "([^"]*)"')
-_MUX = re.compile(r'\? \(\* src = "([^"]*)" \*\)')
-_BRANCH = re.compile(r"^ *(?:end )?(else )?if \(")
+NOWHERE = ("", 0)
+_POSITION = re.compile(r' *[/(]\* src = "([^"]*)" \*[/)]')
+_MUX = re.compile(r'\?( \(\* src = "[^"]*" \*\))')
+_IF = re.compile(r"^ *(?:end )?(else )?if \(")
 _COUNT = re.compile(r"C '(.*)' (\d+)")
 _WAYS = {"if": "taken", "elsif": "taken", "else": "not taken", "case": "taken",
          "cond_then": "first value", "cond_else": "second value"}
@@ -40,8 +41,21 @@ class Point:
         return not self.line
 
 
-def points(folder: Path) -> dict[Point, bool]:
-    """All points of the simulations whose counts are in a folder, and whether any reached them."""
+def points(folder: Path, gateware: Path = GATEWARE) -> dict[Point, bool]:
+    """All points of the simulations whose counts are in a folder, and whether any reached them.
+
+    Parameters
+    ----------
+    folder : Path
+        Counts and Verilog, as `cosim.coverage` leaves them.
+    gateware : Path
+        Folder of the gateware; what comes from elsewhere is left out.
+
+    Raises
+    ------
+    ValueError
+        If a file has something else than counts.
+    """
     counts: dict[str, dict[str, bool]] = defaultdict(dict)
     for file in sorted(folder.glob("*.dat")):
         reached = counts[file.name.partition("-")[0]]
@@ -54,40 +68,42 @@ def points(folder: Path) -> dict[Point, bool]:
     for design, reached in counts.items():
         places = positions((folder / f"{design}.v").read_text())
         for text, was_reached in reached.items():
-            if point := _point(text, places):
+            point = _point(text, places, gateware)
+            if point is not None:
                 known[point] = known.get(point, False) or was_reached
     return known
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a line of Verilog comes from: its module's file, and where its branch is, if any."""
+    """Where a line of Verilog comes from: the line of its module, and that of its branch.
 
-    module: str
-    branch: tuple[str, int] | None = None
+    Each is a path and a number; those of a line without a module, or a branch, are "" and 0.
+    """
+
+    module: tuple[str, int] = NOWHERE
+    branch: tuple[str, int] = NOWHERE
 
 
 def positions(text: str) -> list[Place]:
     """For each line of Verilog that `covering` had made where it comes from; the first is 1."""
-    places, module, above = [Place("")], "", ""
+    places, module, above = [Place()], NOWHERE, ""
     chains: dict[int, list[tuple[str, int]]] = {}
     for line in text.splitlines():
         depth = len(line) - len(line.lstrip())
-        branch = None
+        branch = NOWHERE
         if line.startswith("module "):
-            module = _places(above)[0][0]
-        elif found := _BRANCH.match(line):
-            if found[1]:
-                chains[depth] = chains[depth][1:]
-            else:
-                chains[depth] = _places(above)
+            module = _places(above)[0]
+        elif found := _IF.match(line):
+            # Its switch has the positions of all that are in a chain of else if.
+            chains[depth] = chains[depth][1:] if found[1] else _places(above)
             branch = chains[depth][0]
         elif found := _MUX.search(line):
-            branch = _places(found[0])[0]
-        elif line.endswith(":") and above.lstrip().startswith("/* src"):
+            branch = _places(found[1])[0]
+        elif line.endswith(":"):
             branch = _places(above)[0]
-        places.append(Place(module, branch if branch and branch[0] else None))
-        if "src = " in line and line.lstrip().startswith(("(*", "/*")):
+        places.append(Place(module, branch))
+        if _POSITION.match(line):
             above = line
         elif not line.lstrip().startswith("(*"):
             above = ""
@@ -95,40 +111,37 @@ def positions(text: str) -> list[Place]:
 
 
 def _places(attribute: str) -> list[tuple[str, int]]:
-    """File and line of each position in an attribute; files outside of the gateware are empty."""
+    """File and line of each position in an attribute."""
     found = _POSITION.search(attribute)
-    if found is None:
-        return [("", 0)]
-    each = [place.rpartition(":") for place in found[1].split("|")]
-    return [(_name(file), int(line)) for file, _, line in each]
+    each = [place.rpartition(":") for place in found[1].split("|")] if found else []
+    return [(file, int(line)) for file, _, line in each] or [NOWHERE]
 
 
-@cache
-def _name(file: str) -> str:
-    path = Path(file)
-    return path.name if path.parent == GATEWARE else ""
-
-
-def _point(text: str, places: list[Place]) -> Point | None:
+def _point(text: str, places: list[Place], gateware: Path) -> Point | None:
     """The point that Verilator's description of a count is about, if it is in the gateware."""
     fields = dict(field.split("\2", 1) for field in text.split("\1") if field)
     place, what = places[int(fields["l"])], fields["o"]
-    if fields["t"] == "toggle":
-        signal, _, change = what.rpartition(":")
-        name, _, bit = signal.rstrip("]").partition("[")
-        if not place.module:
-            return None
-        return Point(place.module, 0, f"{_plain(name)}[{bit or 0}] "
-                                      f"{'rises' if change == '0->1' else 'falls'}")
-    if place.branch is None or what not in _WAYS:
+    is_toggle = fields["t"] == "toggle"
+    path, line = place.module if is_toggle else place.branch
+    if not is_in(path, gateware) or (not is_toggle and what not in _WAYS):
         return None
-    file, line = place.branch
-    return Point(file, line, f"{_source(file)[line - 1].strip()}: {_WAYS[what]}")
+    if not is_toggle:
+        return Point(Path(path).name, line, f"{_source(path)[line - 1].strip()}: {_WAYS[what]}")
+    signal, _, change = what.rpartition(":")
+    name, _, bit = signal.rstrip("]").partition("[")
+    return Point(Path(path).name, 0,
+                 f"{_plain(name)}[{bit or 0}] {'rises' if change == '0->1' else 'falls'}")
 
 
 @cache
-def _source(file: str) -> list[str]:
-    return (GATEWARE / file).read_text().splitlines()
+def is_in(path: str, folder: Path) -> bool:
+    """Whether a file is in a folder, and in none within it."""
+    return Path(path).parent == folder
+
+
+@cache
+def _source(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()
 
 
 @cache

@@ -16,7 +16,7 @@ from amaranth.hdl import _nir
 from sc_neurocore.cosim import coverage
 
 _DECLARED = re.compile(r"^  (?:input |output )?(?:wire|reg) (?:\[\d+:0\] )?"
-                       r"\\?([^\s;]+) ?(\[[^;\n]*)?(?: = [^;\n]*)?;$", re.MULTILINE)
+                       r"\\?([^\s;]+) *(\[[^;\n]*)?(?: = [^;\n]*)?;$", re.MULTILINE)
 
 
 CHANGED = ((_nir.Matches, "__init__"), (rtlil.Case, "emit"), (rtlil.Switch, "emit"),

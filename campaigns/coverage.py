@@ -36,11 +36,12 @@ def run(tests: Iterable[str], jobs: int, output: Path) -> int:
     """Run tests and keep their counts; returns pytest's code."""
     (output / "python").mkdir(parents=True, exist_ok=True)
     deselected = " and ".join(f"not {name}" for name in TEXT_TESTS)
-    return subprocess.run(
-        [sys.executable, "-m", "coverage", "run", "-m", "pytest", "-n", str(jobs), "-m", "not slow",
-         "-k", deselected, "-p", f"{__package__}.covering", "--coverage-folder",
-         str(output / "simulations"), *tests], cwd=ROOT, check=False,
-        env=os.environ | {"COVERAGE_FILE": str(output.resolve() / "python" / "counts")}).returncode
+    command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", *tests, "-m", "not slow",
+               "-k", deselected, "-n", str(jobs), "--dist", "worksteal",
+               "-p", f"{__package__}.covering", "--coverage-folder", str(output / "simulations")]
+    counts = output.resolve() / "python" / "counts"
+    return subprocess.run(command, cwd=ROOT, check=False,
+                          env=os.environ | {"COVERAGE_FILE": str(counts)}).returncode
 
 
 def table(counted: dict[Point, bool], modules: Iterable[python_points.Module]) -> str:

@@ -15,6 +15,8 @@ from amaranth.hdl import _nir
 
 from sc_neurocore.cosim import coverage
 
+from .gateware_points import wholes
+
 _DECLARED = re.compile(r"^  (?:input |output )?(?:wire|reg) (?:\[\d+:0\] )?"
                        r"\\?([^\s;]+) *(\[[^;\n]*)?(?: = [^;\n]*)?;$", re.MULTILINE)
 
@@ -60,11 +62,11 @@ def keep_positions() -> None:
 
 def mark(text: str) -> str:
     """Have Verilator count no toggles of memories, and of what has no name, or one a field."""
-    whole = {"clk", "rst", *re.findall(r"\\([^\s.\[]+)[.\[]", text)}
+    left_out = wholes(text) | {"clk", "rst"}
 
     def marked(found: re.Match[str]) -> str:
         declaration, name, rows = found[0], found[1], found[2]
-        if not rows and not name.startswith(("$", "_", "port$")) and name not in whole:
+        if not rows and not name.startswith(("$", "_", "port$")) and name not in left_out:
             return declaration
         return f"  /* verilator coverage_off */\n{declaration}\n  /* verilator coverage_on */"
 

@@ -66,9 +66,10 @@ def points(folder: Path, gateware: Path = GATEWARE) -> dict[Point, bool]:
             reached[found[1]] = reached.get(found[1], False) or found[2] != "0"
     known: dict[Point, bool] = {}
     for design, reached in counts.items():
-        places = positions((folder / f"{design}.v").read_text())
+        verilog = (folder / f"{design}.v").read_text()
+        places, divided = positions(verilog), wholes(verilog)
         for text, was_reached in reached.items():
-            point = _point(text, places, gateware)
+            point = _point(text, places, divided, gateware)
             if point is not None:
                 known[point] = known.get(point, False) or was_reached
     return known
@@ -110,6 +111,11 @@ def positions(text: str) -> list[Place]:
     return places
 
 
+def wholes(text: str) -> set[str]:
+    """Names in Verilog of which there are fields or elements, too: those are counted instead."""
+    return set(re.findall(r"\\([^\s.<\[]+)[.<\[]", text))
+
+
 def _places(attribute: str) -> list[tuple[str, int]]:
     """File and line of each position in an attribute."""
     found = _POSITION.search(attribute)
@@ -117,7 +123,7 @@ def _places(attribute: str) -> list[tuple[str, int]]:
     return [(file, int(line)) for file, _, line in each] or [NOWHERE]
 
 
-def _point(text: str, places: list[Place], gateware: Path) -> Point | None:
+def _point(text: str, places: list[Place], divided: set[str], gateware: Path) -> Point | None:
     """The point that Verilator's description of a count is about, if it is in the gateware."""
     fields = dict(field.split("\2", 1) for field in text.split("\1") if field)
     place, what = places[int(fields["l"])], fields["o"]
@@ -129,8 +135,10 @@ def _point(text: str, places: list[Place], gateware: Path) -> Point | None:
         return Point(Path(path).name, line, f"{_source(path)[line - 1].strip()}: {_WAYS[what]}")
     signal, _, change = what.rpartition(":")
     name, _, bit = signal.rstrip("]").partition("[")
-    return Point(Path(path).name, 0,
-                 f"{_plain(name)}[{bit or 0}] {'rises' if change == '0->1' else 'falls'}")
+    if _decoded(name) in divided or "[" in bit:     # of a memory
+        return None
+    return Point(Path(path).name, 0, f"{_plain(_decoded(name))}[{bit or 0}] "
+                                     f"{'rises' if change == '0->1' else 'falls'}")
 
 
 @cache
@@ -145,8 +153,12 @@ def _source(path: str) -> list[str]:
 
 
 @cache
+def _decoded(name: str) -> str:
+    """A name without Verilator's escapes."""
+    return re.sub(r"__0([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), name)
+
+
+@cache
 def _plain(name: str) -> str:
-    """A signal's name as the gateware has it: Verilator escapes it, Amaranth numbers its like."""
-    decoded = re.sub(r"__0([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), name)
-    return re.sub(r"<\d+>", "<#>", re.sub(r"(?<=_)\d+(?=[_.]|$)", "#",
-                                          re.sub(r"\$\d+", "", decoded)))
+    """A name as the gateware has it, without the numbers of Amaranth's and of an array's."""
+    return re.sub(r"<\d+>", "<#>", re.sub(r"(?<=_)\d+(?=[_.]|$)", "#", re.sub(r"\$\d+", "", name)))

@@ -234,7 +234,7 @@ class Raw:
     """A port without a host: bytes out, frames in."""
 
     def __init__(self, port):
-        self.serial = serial.Serial(port, 1_000_000, timeout=0.3)
+        self.serial = serial.Serial(port, 1_000_000, timeout=1)
         self._decoder = Decoder()
 
     def ask(self, *pieces):

@@ -12,8 +12,8 @@ BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
 .PHONY: help setup demo bitstream test lint verilog check-verilog regress formal mutation fuzz \
-        coverage faults benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest newest \
-        dist lock clean
+        random coverage faults benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest \
+        newest dist lock clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate, build a bitstream, report"
@@ -23,6 +23,7 @@ help:
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make faults    flip bits of weights, of an accelerator and of a board; some minutes"
 	@echo "make regress   test, and the longer runs"
+	@echo "make random NETWORKS=1000 SEED=1   other random networks than those of make regress"
 	@echo "make mutation  faults that Yosys plants in the gateware, and what finds them"
 	@echo "make coverage  what the tests reach of the gateware and of the package, and why not the rest"
 	@echo "make oldest, make newest   the tests with the oldest and the newest versions of everything"
@@ -97,6 +98,14 @@ faults: $(READY)
 
 regress: lint check-verilog
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# Without a SEED, networks that nobody has seen.
+random: NETWORKS ?= 200
+random: SEED ?= $(shell date +%s)
+random: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) --networks $(NETWORKS) --hypothesis-seed $(SEED) \
+	  sim/test_random_networks.py::test_random_network \
+	  sim/test_random_networks.py::test_networks_are_different
 
 mutation: $(READY)
 	$(BIN)/python -m campaigns.mutation --jobs $(JOBS)

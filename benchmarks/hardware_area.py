@@ -13,7 +13,7 @@ from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.synthesis import Area, Mapped, find_device, map_verilog, place
 from sc_neurocore.synthesis.placement import check_fits
 
-_MAPPING = ("mapping", "output_registers", "area", "devices")
+_MAPPING = ("mapping", "memory_files", "output_registers", "area", "devices")
 _PLACING = ("placement", "harness", "devices")
 
 

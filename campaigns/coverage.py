@@ -67,6 +67,19 @@ def table(counted: dict[Point, bool], modules: Iterable[python_points.Module]) -
     return "\n".join(lines) + "\n"
 
 
+def report(output: Path) -> tuple[unreached.Judged, str]:
+    """Write the report of all that was counted; returns what is not reached, and the table."""
+    counted = points(output / "simulations")
+    modules = python_points.modules(output / "python", ROOT)
+    missed = [*(unreached.Missed(f"gateware/{point.file}", point.what, point.line)
+                for point, reached in sorted(counted.items()) if not reached),
+              *(missed for module in modules for missed in module.missed)]
+    judged = unreached.judge(missed, unreached.explanations(EXPLANATIONS))
+    rows = table(counted, modules)
+    (output / "report.md").write_text(f"# Coverage\n\n{rows}\n{judged.text()}")
+    return judged, rows
+
+
 @click.command()
 @click.argument("tests", nargs=-1)
 @click.option("--jobs", default=2, show_default=True, help="Tests at a time.")
@@ -78,17 +91,10 @@ def main(tests: tuple[str, ...], jobs: int, output: Path, update: bool, add: boo
     if not add:
         shutil.rmtree(output, ignore_errors=True)
     failed = run(tests, jobs, output)
-    counted = points(output / "simulations")
-    modules = python_points.modules(output / "python", ROOT)
-    missed = [*(unreached.Missed(f"gateware/{point.file}", point.what, point.line)
-                for point, reached in sorted(counted.items()) if not reached),
-              *(missed for module in modules for missed in module.missed)]
-    judged = unreached.judge(missed, unreached.explanations(EXPLANATIONS))
-    text = table(counted, modules)
-    (output / "report.md").write_text(f"# Coverage\n\n{text}\n{judged.text()}")
-    click.echo(f"{text}\n{judged.summary()}\n{output / 'report.md'}")
+    judged, rows = report(output)
     if update:
-        DOCUMENT.write_text(updated(DOCUMENT.read_text(), "coverage", text))
+        DOCUMENT.write_text(updated(DOCUMENT.read_text(), "coverage", rows))
+    click.echo(f"{rows}\n{judged.summary()}\n{output / 'report.md'}")
     if failed:
         raise SystemExit("Tests failed")
     if not judged.holds:

@@ -12,6 +12,13 @@
 #include "Vaccelerator.h"
 #include "verilated.h"
 
+// With parity: layer, from 1, and row of the weights that are reported as corrupted.
+template <typename Design>
+auto report(const Design &design, int) -> decltype(void(design.corrupted_layer)) {
+    std::printf(" %u %u", unsigned(design.corrupted_layer), unsigned(design.corrupted_row));
+}
+template <typename Design> void report(const Design &, long) {}
+
 int main(int count, char **arguments) {
     if (count < 2) return 2;
     std::FILE *const file = std::fopen(arguments[1], "r");
@@ -46,5 +53,7 @@ int main(int count, char **arguments) {
             design.eval();
         }
     }
-    std::printf("%" PRIu64 "\n", cycle);
+    std::printf("%" PRIu64, cycle);
+    report(design, 0);
+    std::printf("\n");
 }

@@ -5,7 +5,8 @@
 Bits of weights are flipped in the network, and the simulator tells what is left of the accuracy.
 Bits of the accelerator's state, and of a whole board's, are flipped in their Verilog, a bit at a
 time; the board's host is `sc_neurocore.host`, which has to get along with what happens. Writes
-``faults.json``, ``faults.md`` and ``flipped-bits.png``; fails if a flip hangs the board.
+``faults.json``, ``faults.md`` and ``flipped-bits.png``; fails if a flip hangs the board, or if
+parity does not report just the rows that it should.
 """
 
 import json
@@ -30,7 +31,7 @@ from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.storage import load_network
 from sc_neurocore.timing import longest_image
 
-from . import flips
+from . import flipped_rows, flips
 from .flipped_weights import accuracies, plot
 from .subjects import CACHE, ROOT
 
@@ -148,7 +149,8 @@ class AcceleratorTest:
                  folder: Path):
         self.name = f"accelerator, {', '.join(map(str, spec.lanes))} lanes"
         self._network, self._spec = network, spec
-        text, self.states = flips.insert(verilog.generate(network, spec), verilog.TOP)
+        text, self.states = flips.insert(verilog.generate(network, spec), verilog.TOP,
+                                         constants=spec.parity)
         self._program = virtual_board.compile_board(text, CACHE, verilog.TOP,
                                                     Path(__file__).with_name("faults.cpp"))
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +162,7 @@ class AcceleratorTest:
             *(f"{len(transfers)} {' '.join(map(str, transfers))}"
               for transfers in map(self._transfers, self._batches))]))
         self._want = [_lists(golden.run(network, batch)) for batch in self._batches]
-        got, self._cycles = self._run([])
+        got, self._cycles, _ = self._run([])
         assert got == self._want, f"{self.name} is wrong without a flip"
         # The first batch, but not the pause after it.
         self.cycles = (1, self._cycles // 2 - 2 * longest_image(network, spec))
@@ -172,10 +174,12 @@ class AcceleratorTest:
         return [sum(int(value) << width * place for place, value in enumerate(row))
                 for row in padded.reshape(-1, beats)]
 
-    def _run(self, arguments: list[str]) -> tuple[list[list[Any]], int]:
+    def _run(self, arguments: list[str]) -> tuple[list[list[Any]], int, tuple[int, ...]]:
+        """Results of both batches, cycles, and with parity what is reported."""
         done = subprocess.run([str(self._program), str(self._file), *arguments], check=True,
                               capture_output=True, text=True, timeout=120)
-        *lines, cycles = done.stdout.splitlines()
+        *lines, end = done.stdout.splitlines()
+        cycles, *report = map(int, end.split())
         network = self._network
         fields = dict(result(network.n_output, network.count_width,
                              self._spec.current_width(network)))
@@ -190,11 +194,11 @@ class AcceleratorTest:
             if values["last"]:
                 images[batch].append([*current, values["predicted"]])
                 current = []
-        return images, int(cycles)
+        return images, cycles, tuple(report)
 
     def run(self, flip: Flip) -> Outcome:
         """Flip a bit."""
-        got, _ = self._run(flip.arguments)
+        got, _, _ = self._run(flip.arguments)
         first, second = self._want
         at = self.name, group(flip.state, flip.row), flip
         if len(got[1]) < len(second):
@@ -203,6 +207,13 @@ class AcceleratorTest:
         if len(got[0]) != len(first):
             return Outcome(*at, "lost", len(first), heals)
         return Outcome(*at, *_judge(got[0], first), heals)
+
+
+    def run_row(self, place: flipped_rows.Place) -> tuple[tuple[int, ...], bool]:
+        """Flip a bit of a row of weights before there are images: the report, and whether the
+        results are right."""
+        got, _, report = self._run(place.arguments(1))
+        return report, got == self._want
 
 
 class BoardTest:
@@ -269,6 +280,18 @@ def attack(test: AcceleratorTest | BoardTest, count: int, jobs: int, seed: int) 
     return outcomes
 
 
+def attack_rows(network: IntegerNetwork, spec: AcceleratorSpec, images: npt.NDArray, folder: Path,
+                count: int, jobs: int, seed: int) -> flipped_rows.Reports:
+    """So many flips of weights that have parity."""
+    test = AcceleratorTest(network, spec, images, folder)
+    found = flipped_rows.places(test.states, network, spec, images)
+    chosen = flipped_rows.choose(found, count, seed)
+    with ThreadPoolExecutor(jobs) as pool:
+        outcomes = list(pool.map(test.run_row, chosen))
+    return flipped_rows.judge(chosen, [report for report, _ in outcomes],
+                              [is_right for _, is_right in outcomes])
+
+
 def board_network() -> tuple[IntegerNetwork, AcceleratorSpec]:
     """A network that keeps the accelerator busy while its images come in."""
     from common import random_network
@@ -295,14 +318,18 @@ def main(per_group: int, jobs: int, seed: int, output: Path) -> None:
              AcceleratorTest(network, AcceleratorSpec.for_network(network), images[:8], output),
              BoardTest(small, lanes, inputs)]
     outcomes = [outcome for test in tests for outcome in attack(test, per_group, jobs, seed)]
-    text = "\n".join([table(outcomes), "", weights.table()])
+    rows = attack_rows(network, AcceleratorSpec((4, 5), 8, parity=True), images[:8], output,
+                       3 * per_group, jobs, seed)
+    text = "\n".join([table(outcomes), "", weights.table(), "", rows.table()])
     (output / "faults.md").write_text(text + "\n")
     (output / "faults.json").write_text(json.dumps(
-        {"weights": weights.summary(),
+        {"weights": weights.summary(), "rows": asdict(rows),
          "flips": [asdict(outcome) for outcome in outcomes]}, indent=1) + "\n")
     click.echo("\n" + text)
     hanging = [outcome for outcome in outcomes
                if outcome.design == "board" and outcome.outcome == "hangs"]
+    if rows.right != rows.read or rows.false:
+        raise click.ClickException(f"Parity does not report what it should: {rows}")
     if hanging:
         raise click.ClickException(f"{len(hanging)} flips hang the board")
 

@@ -31,7 +31,7 @@ class State:
         return self.width * self.rows
 
 
-def insert(text: str, top: str) -> tuple[str, list[State]]:
+def insert(text: str, top: str, *, constants: bool = False) -> tuple[str, list[State]]:
     """Make it possible to flip any bit of a design's state.
 
     Parameters
@@ -40,6 +40,8 @@ def insert(text: str, top: str) -> tuple[str, list[State]]:
         Verilog, as `verilog.component_text` writes it: one clock.
     top : str
         Its top module.
+    constants : bool
+        Memories that nothing is written to as well, after all others.
 
     Returns
     -------
@@ -49,6 +51,9 @@ def insert(text: str, top: str) -> tuple[str, list[State]]:
     states: list[State] = []
     text = _MODULE.sub(lambda found: _in_module(found[0], found[1].strip().lstrip("\\"), top,
                                                 states), text)
+    if constants:
+        text = _MODULE.sub(lambda found: _with_constants(
+            found[0], found[1].strip().lstrip("\\"), top, states), text)
     clock = re.search(r"posedge (\S+)\)", text)
     assert clock is not None, f"{top} has no state"
     chooser = f"""
@@ -94,3 +99,20 @@ def _in_module(text: str, module: str, top: str, states: list[State]) -> str:
         return "\n".join(lines)
 
     return _BLOCK.sub(block, _SINGLE.sub(single, text))
+
+
+def _with_constants(text: str, module: str, top: str, states: list[State]) -> str:
+    """A module whose constant memories can be flipped."""
+    added = []
+    for found in _REGISTER.finditer(text):
+        name, rows = found[2], int(found[3] or 0) + 1
+        if rows == 1 or re.search(rf"^ +{re.escape(name)} ?\[.*\] ?<= ", text, re.MULTILINE):
+            continue
+        clock = re.search(r"posedge (\S+)\)", text)
+        assert clock is not None, f"{module} has a memory that is never read"
+        at = State(len(states) + 1, module, name.strip().lstrip("\\"), int(found[1] or 0) + 1, rows)
+        states.append(at)
+        place = f"{name}[{top}.flip_row]"
+        added.append(f"  always @(posedge {clock[1]}) if ({top}.flip_register == {at.number})\n"
+                     f"    {place} <= {place} ^ ({at.width}'d1 << {top}.flip_bit);\n")
+    return text.removesuffix("endmodule") + "".join(added) + "endmodule"

@@ -99,14 +99,17 @@ def make(text: str, top: str, counts: Mapping[str, int], folder: Path, *, seed: 
 
 _HALF = """delete -input {module}/w:{select}
 connect -set {select} {width}'d{number}
-opt -full
+delete -output {module}/w:*.{select}
+opt -full -purge
+dffunmap
 rename {module} {name}
 design -stash {name}
 """
 _EQUIVALENCE = """read_verilog mutants.v
 hierarchy -top {module}
 proc
-flatten
+{isolate}
+hierarchy -top {module}
 memory_map
 opt -full
 design -save both
@@ -126,7 +129,8 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
     """Whether Yosys proves that a mutant's module does the same as it did.
 
     Registers and nets of one name are taken for each other, and proved equal by induction
-    (``equiv_induct``); what is not proved in two minutes may be equivalent all the same.
+    (``equiv_induct``), first with whatever the modules inside may do, then with what they do; what
+    is not proved in two minutes may be equivalent all the same.
 
     Parameters
     ----------
@@ -136,13 +140,16 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
     halves = {name: _HALF.format(module=mutant.module, select=SELECT, width=WIDTH, number=number,
                                  name=name)
               for name, number in (("gold", 0), ("gate", mutant.number))}
-    name = f"equivalence-{mutant.number}"
-    (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(module=mutant.module, **halves))
-    try:
-        tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=120)
-    except ToolError:
-        return False
-    return True
+    for isolate in (f"expose -evert {mutant.module}", "flatten"):
+        name = f"equivalence-{mutant.number}-{isolate.partition(' ')[0]}"
+        (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(module=mutant.module,
+                                                               isolate=isolate, **halves))
+        try:
+            tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=120)
+        except ToolError:
+            continue
+        return True
+    return False
 
 
 def _chosen_by_argument(text: str, top: str) -> str:

@@ -1,7 +1,7 @@
 """How many mutants of the gateware its checks kill.
 
     python -m campaigns.mutation [--per-part N] [--jobs N] [--seed N] [--subject NAME]...
-                                 [--output FOLDER]
+                                 [--output FOLDER] [--update]
 
 Yosys makes the mutants, so many of each kind of module, and each is simulated by the check of its
 design. Of those that no check kills, Yosys is asked whether they differ at all; the ones that it
@@ -19,10 +19,13 @@ from pathlib import Path
 
 import click
 
+from benchmarks.readme import updated
+
 from . import mutants
 from .subjects import Subject, subjects
 
 OUTPUT = Path("build/mutation")
+DOCUMENT = Path(__file__).parents[1] / "docs" / "verification.md"
 WANTED = 0.95
 """Of the mutants that are not equivalent."""
 
@@ -109,12 +112,14 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 
 @click.command()
-@click.option("--per-part", default=6, show_default=True, help="Mutants of each part of a design.")
+@click.option("--per-part", default=4, show_default=True, help="Mutants of each part of a design.")
 @click.option("--jobs", default=2, show_default=True, help="Simulations at a time.")
 @click.option("--seed", default=1, show_default=True, help="Of the choice of mutants.")
 @click.option("--subject", "names", multiple=True, help="Design to attack.  [default: all]")
 @click.option("--output", default=OUTPUT, show_default=True, type=click.Path(path_type=Path))
-def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Path) -> None:
+@click.option("--update", is_flag=True, help=f"Write the table into {DOCUMENT.name}, too.")
+def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Path,
+         update: bool) -> None:
     """Make mutants of the gateware, and see which ones its checks kill."""
     wanted = names or tuple(subject.name for subject in subjects())
     outcomes = []
@@ -136,6 +141,8 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Pa
     (output / "mutation.json").write_text(json.dumps(
         [asdict(outcome) for outcome in outcomes], indent=1) + "\n")
     click.echo("\n" + text)
+    if update:
+        DOCUMENT.write_text(updated(DOCUMENT.read_text(), "mutants", text + "\n"))
     if score < WANTED:
         raise SystemExit(f"Less than {WANTED:.0%} are killed")
 

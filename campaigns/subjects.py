@@ -26,6 +26,9 @@ from sc_neurocore.gateware.link import Link  # noqa: E402
 from sc_neurocore.network import IntegerNetwork  # noqa: E402
 from sc_neurocore.spec import AcceleratorSpec  # noqa: E402
 
+RUNS = 3
+"""Of `cosim.verify`, with other stalls and with a reset at another time."""
+
 
 def lively_network(shape: tuple[int, ...], **changes: Any) -> tuple[IntegerNetwork, npt.NDArray]:
     """A random network and images that make each of its neurons fire, and not always.
@@ -50,7 +53,12 @@ def _images(network: IntegerNetwork, seed: int) -> npt.NDArray:
         return spikes
     images = random.integers(0, 256, (24, network.n_input))
     images[3:6, :-2] = 0        # whole words are silent, more of them than a queue has places
-    return images
+    # Where the spikes of low discrepancy begin or end.
+    steps = 32 * random.integers(0, 9, (24, network.n_input)) + random.integers(-1, 2, (24, 1))
+    # As far up and as far down as each neuron of the first layer goes.
+    up = network.layers[0].weights > 0
+    return np.concatenate([images, steps.clip(0, network.full_scale), up * network.full_scale,
+                           ~up * network.full_scale])
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ class Accelerator:
     spec: AcceleratorSpec
     parts: tuple[str, ...] = ()
     """Kinds of modules that are attacked here; all if there are none."""
+    others: tuple[IntegerNetwork, ...] = ()
+    """Networks that the same circuit is loaded with, too."""
     top: str = verilog.TOP
 
     @cached_property
@@ -72,12 +82,17 @@ class Accelerator:
 
     def check(self, text: str, plusargs: list[str], folder: Path) -> str:
         """What differs from the golden model first; empty if nothing does."""
-        try:
-            report = cosim.verify(self.network, self.images, self.spec, text=text, lint=False,
-                                  folder=folder, cache=CACHE, plusargs=plusargs)
-        except SimulationError:
-            return "the simulation breaks off"
-        return report.mismatches[0].quantity if report.mismatches else ""
+        for network in (self.network, *self.others):
+            for seed in range(1, RUNS + 1):
+                try:
+                    report = cosim.verify(network, self.images, self.spec, text=text, lint=False,
+                                          folder=folder, cache=CACHE, plusargs=plusargs,
+                                          stall_seed=seed)
+                except SimulationError:
+                    return "the simulation breaks off"
+                if report.mismatches:
+                    return report.mismatches[0].quantity
+        return ""
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,21 @@ class Component:
 Subject = Accelerator | Component
 
 
+def _mirrored(network: IntegerNetwork, threshold: int) -> IntegerNetwork:
+    """A network that the same circuit can hold, of which each parameter is another one.
+
+    ``threshold``: of the output layer.
+    """
+    hidden, output = network.layers
+    return replace(network, layers=(
+        replace(hidden, synapses=hidden.weights[::-1], biases=hidden.biases[::-1],
+                thresholds=hidden.thresholds[::-1],
+                initial_membranes=hidden.initial_membranes[::-1]),
+        replace(output, synapses=output.weights[:, ::-1],
+                thresholds=0 * output.thresholds + threshold,
+                initial_membranes=0 * output.initial_membranes + threshold - 123)))
+
+
 def subjects() -> list[Subject]:
     """All of them, the accelerator with all its parts first."""
     network, images = lively_network((10, 7, 4))
@@ -132,7 +162,7 @@ def subjects() -> list[Subject]:
         Accelerator("loaded", network, images,
                     replace(folds.with_loading(network), store_parts=2),
                     ("layer", "neurons", "weight_memory", "store", "parameter_rows", "limits",
-                     "readout")),
+                     "readout"), (_mirrored(network, 0b10110101), _mirrored(network, 0b11001010))),
         Accelerator("two rows", network, images, replace(folds, ports=(2, 2)),
                     ("layer", "weight_memory", "serializer")),
         Accelerator("direct", *direct, folds, ("encoder", "layer", "neurons")),
@@ -150,8 +180,8 @@ def subjects() -> list[Subject]:
                   {"depth": 64}),
         Component("link", lambda: Link(test_link.FORMAT, test_link.CONTENT, 0xDEADBEEF),
                   "bench_link", link | {"parameters": 0xDEADBEEF, "address_width": 0,
-                                        "count": 120}),
+                                        "count": 150}),
         Component("link that loads", test_link.LoadedMemory, "bench_link",
-                  link | {"address_width": test_link.ADDRESS_WIDTH, "count": 120},
+                  link | {"address_width": test_link.ADDRESS_WIDTH, "count": 150},
                   ("link", "images", "words")),
     ]

@@ -49,8 +49,8 @@ class Register:
         What it holds.
     bits : dict
         Its single bits by name, the lowest being 0, and what they say.
-    loaded : bool
-        It is there only where parameters are loaded.
+    only : "", "loaded" or "parity"
+        It is there only where parameters are loaded, or where rows of weights have parity.
     """
 
     name: str
@@ -58,7 +58,11 @@ class Register:
     access: str
     text: str
     bits: dict[str, tuple[int, str]] = field(default_factory=dict)
-    loaded: bool = False
+    only: str = ""
+
+    def is_in(self, spec: AcceleratorSpec) -> bool:
+        """Whether an accelerator of this layout has it."""
+        return not self.only or bool(getattr(spec, self.only))
 
 
 COUNTERS = {"cycles": 8, "input_events": 8, "hidden_events": 8, "images": 4, "short_packets": 4,
@@ -104,7 +108,8 @@ REGISTERS = (
              "where they are loaded it is written after the last word, and each word sets it to 0"),
     Register("FEATURES", 0x18, "constant", "what this accelerator is", {
         "LOADS": (0, "parameters can be loaded"),
-        "EVENTS": (1, "it takes spikes, and no intensities")}),
+        "EVENTS": (1, "it takes spikes, and no intensities"),
+        "PARITY": (2, "rows of weights have parity")}),
     Register("INPUTS", 0x1C, "constant", "inputs of the network"),
     Register("OUTPUTS", 0x20, "constant", "output neurons: beats of a result packet"),
     Register("TIMESTEPS", 0x24, "constant", "timesteps of an image"),
@@ -121,9 +126,15 @@ REGISTERS = (
         "REFUSED": (3, "a word was not loaded, since BUSY was set"),
         "RESTARTED": (4, "the accelerator had stopped, or gave what is no result, and was reset")}),
     Register("LOAD_ADDRESS", 0x3C, "read/write",
-             "address of the next word to load (`parameters.load_words`)", loaded=True),
+             "address of the next word to load (`parameters.load_words`)", only="loaded"),
     Register("LOAD_DATA", 0x40, "write",
-             "bits 15:0 are loaded at LOAD_ADDRESS, which goes up by one", loaded=True),
+             "bits 15:0 are loaded at LOAD_ADDRESS, which goes up by one", only="loaded"),
+    Register("CORRUPTED_LAYER", 0x44, "read",
+             "layer of the first row of weights that was read and does not go with its parity, "
+             "the first layer being 1; 0 if there was none. Stays, over a reset too, until a word "
+             "is loaded or the FPGA configured again", only="parity"),
+    Register("CORRUPTED_ROW", 0x48, "read",
+             "its row in the layer's weight memory: fold · rows of a fold + input", only="parity"),
     *_counter_registers())
 BY_NAME = {register.name: register for register in REGISTERS}
 
@@ -136,7 +147,8 @@ def constants(network: IntegerNetwork, spec: AcceleratorSpec) -> dict[str, int]:
         "MAGIC": MAGIC, "MAP_VERSION": MAP_VERSION, "VERSION": version_number(__version__),
         "SHAPE": shape_hash(network), "LAYOUT": layout_hash(spec),
         "FEATURES": (bool(spec.loaded) << features["LOADS"][0]
-                     | (network.encoder == "events") << features["EVENTS"][0]),
+                     | (network.encoder == "events") << features["EVENTS"][0]
+                     | spec.parity << features["PARITY"][0]),
         "INPUTS": network.n_input, "OUTPUTS": network.n_output, "TIMESTEPS": network.timesteps,
         "INPUT_WIDTH": form.beat_width, "BEAT_INPUTS": spec.beats,
         "PACKET_BEATS": form.transfers}
@@ -174,11 +186,15 @@ def check(network: IntegerNetwork, spec: AcceleratorSpec) -> None:
         raise ValueError(f"Currents must have at most {CURRENT_BITS} bits behind AXI, not {width}")
 
 
+_ONLY = {"": "", "loaded": "; only where parameters are loaded",
+         "parity": "; only where rows of weights have parity"}
+
+
 def table() -> str:
     """The register map as Markdown."""
     lines = ["| offset | register | access | |", "|---|---|---|---|"]
     for register in REGISTERS:
-        text = register.text + "; only where parameters are loaded" * register.loaded
+        text = register.text + _ONLY[register.only]
         bits = "".join(f"; bit {place} {name}: {said}"
                        for name, (place, said) in register.bits.items())
         access = {"constant": "read", "counter": "read"}.get(register.access, register.access)
@@ -193,7 +209,7 @@ def c_header(network: IntegerNetwork, spec: AcceleratorSpec) -> str:
              "edit. */", "#ifndef SCNC_H", "#define SCNC_H", "", "#include <stdint.h>", "",
              "/* Byte offsets, and bits. */"]
     for register in REGISTERS:
-        if register.loaded and not spec.loaded:
+        if not register.is_in(spec):
             continue
         lines.append(f"#define SCNC_{register.name} 0x{register.offset:02X}u")
         lines += [f"#define SCNC_{register.name}_{name} 0x{1 << place:X}u"

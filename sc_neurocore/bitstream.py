@@ -27,7 +27,15 @@ from .messages import one_line
 from .network import IntegerNetwork
 from .parameters import Capacity
 from .spec import AcceleratorSpec
-from .synthesis import flows, mapping, output_registers, routing, tools, write_clocks
+from .synthesis import (
+    flows,
+    mapping,
+    memory_files,
+    output_registers,
+    routing,
+    tools,
+    write_clocks,
+)
 from .synthesis.activity import Activity, observe
 from .synthesis.area import Area
 from .synthesis.placement import CriticalPath, Run, check_fits, read_report
@@ -282,7 +290,8 @@ def _key(source: "Source", board: Board, versions: dict[str, str]) -> str:
         source.verilog, source.constraints, source.clock_hz, device.name, device.arguments,
         board.pack, SEEDS, versions, *(
             Path(str(module.__file__)).read_text()
-            for module in (flows, mapping, output_registers, routing, write_clocks))]).encode())
+            for module in (flows, mapping, memory_files, output_registers, routing,
+                           write_clocks))]).encode())
 
 
 def _unchanged(output: Path, key: str) -> dict[str, Any] | None:

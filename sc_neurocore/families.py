@@ -1,6 +1,6 @@
 """Families of FPGAs, as far as the gateware knows them: the shapes of their block RAMs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def loaded_shape(family: str, rows: int, width: int, word: int) -> Shape:
     return Shape(1, rows, tuple(columns))
 
 
-def weight_shape(family: str, rows: int, width: int, ports: int = 1) -> Shape:
+def weight_shape(family: str, rows: int, width: int, ports: int = 1, parity: bool = False
+                 ) -> Shape:
     """Choose how so many rows of weights are put together of a family's block RAMs.
 
     One bank, each column of which is a block RAM, needs no multiplexer, and its output registers
@@ -86,17 +87,26 @@ def weight_shape(family: str, rows: int, width: int, ports: int = 1) -> Shape:
     rows, width : int
     ports : 1 or 2
         Rows that are read in a cycle.
+    parity : bool
+        Each row has a bit more, for which there are no other banks: they would take a cycle.
     """
     ram = BLOCK_RAMS.get(family)
     if ram is None or not ram.has_output_register:
-        return Shape(1, rows, (width,))
+        return Shape(1, rows, (width + parity,))
     shapes = []
     for shift, unit in enumerate(ram.widths):
         if ports == 2 and unit > ram.widest_with_two_ports:
             continue
         entries = 1 << ram.address_bits - shift
-        whole, rest = divmod(width, unit)
-        shapes.append(Shape(-(-rows // entries), entries, (unit,) * whole + (rest,) * (rest > 0)))
-    fewest = min(shape.count for shape in shapes)
-    return min((shape for shape in shapes if shape.count <= BANKS_SAVE * fewest),
-               key=lambda shape: (shape.banks, shape.count))
+        shapes.append((Shape(-(-rows // entries), entries, _columns(width, unit)),
+                       _columns(width + parity, unit)))
+    fewest = min(shape.count for shape, _ in shapes)
+    shape, columns = min(((shape, columns) for shape, columns in shapes
+                          if shape.count <= BANKS_SAVE * fewest),
+                         key=lambda each: (each[0].banks, each[0].count))
+    return replace(shape, columns=columns)
+
+
+def _columns(width: int, unit: int) -> tuple[int, ...]:
+    whole, rest = divmod(width, unit)
+    return (unit,) * whole + (rest,) * (rest > 0)

@@ -32,7 +32,10 @@ def shape_hash(network: IntegerNetwork) -> int:
 
 def layout_hash(spec: AcceleratorSpec) -> int:
     """CRC-32 of a layout: what cycles depend on, and where parameters are in memory."""
-    return _crc32(asdict(spec))
+    layout = asdict(spec)
+    if not spec.parity:     # as it was before there was any
+        del layout["parity"]
+    return _crc32(layout)
 
 
 def version_number(version: str) -> int:

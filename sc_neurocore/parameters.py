@@ -123,7 +123,8 @@ def load_format(network: "IntegerNetwork", spec: "AcceleratorSpec") -> LoadForma
     for index, capacity in enumerate(spec.loaded):
         lanes, folds = spec.lanes[index], spec.folds(network, index)
         parts = spec.parts(network, index)
-        targets += [Target(folds * spec.fold_rows(network, index), lanes * capacity.weight),
+        targets += [Target(folds * spec.fold_rows(network, index),
+                           lanes * capacity.weight + spec.parity),
                     Target(part_row(folds - 1, parts - 1, parts) + 1,
                            -(-lanes // parts) * capacity.threshold)]
     output = spec.loaded[-1]
@@ -183,7 +184,8 @@ def _contents(network: "IntegerNetwork", spec: "AcceleratorSpec"
         silent = np.zeros((len(rows), unused), dtype=np.int64)
         silent[-1] = -1
         rows, thresholds = np.hstack([rows, silent]), np.pad(thresholds, (0, unused))
-        yield [(number, _packed(row[fold * lanes:(fold + 1) * lanes], capacity.weight))
+        yield [(number, with_parity(_packed(row[fold * lanes:(fold + 1) * lanes], capacity.weight),
+                                    lanes * capacity.weight * spec.parity))
                for number, (fold, row) in enumerate(
                    (fold, row) for fold in range(folds) for row in rows)]
         parts = spec.parts(network, index)
@@ -195,6 +197,12 @@ def _contents(network: "IntegerNetwork", spec: "AcceleratorSpec"
     output, capacity = network.neurons(len(network.layers) - 1), spec.loaded[-1]
     initial_membrane = int(output.initial_membranes[0]) & 2**capacity.accumulator - 1
     yield [(0, int(output.thresholds[0]) | initial_membrane << capacity.threshold)]
+
+
+def with_parity(row: int, place: int) -> int:
+    """A row with a bit in this place that makes the number of its ones even; in place 0, as it is.
+    """
+    return row | (row.bit_count() & 1) << place if place else row
 
 
 def _added(network: "IntegerNetwork", index: int) -> tuple[IntegerArray, IntegerArray]:

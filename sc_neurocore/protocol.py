@@ -77,10 +77,15 @@ CONSTANTS = {"protocol": 1, "version": 3, "shape": 4, "layout": 4, "beats": 1, "
 """What of a status never changes, and its bytes, in their order."""
 VARIABLES = {"parameters": 4, "next": 1, "done": 1, "restarts": 1}
 """What of a status follows, and changes."""
+CORRUPTED = {"corrupted_layer": 1, "corrupted_row": 4}
+"""What follows these, if rows of weights have parity: where a corrupted one was read first. The
+layer counts from 1 and is 255 at most; 0 is none."""
 COUNTERS = {"faults": 1, "cycles": 4, "input_events": 4, "hidden_events": 4}
 """What of a status comes last: numbers of events since the start, modulo 2^(8·bytes)."""
 STATUS = CONSTANTS | VARIABLES | COUNTERS
 """All of it."""
+STATUS_WITH_PARITY = CONSTANTS | VARIABLES | CORRUPTED | COUNTERS
+"""All of it, if rows have parity."""
 
 
 def pack_fields(fields: Mapping[str, int], values: Mapping[str, int]) -> bytes:
@@ -103,6 +108,19 @@ def unpack_fields(fields: Mapping[str, int], content: bytes) -> dict[str, int]:
         values[name] = int.from_bytes(content[place:place + size], "little")
         place += size
     return values
+
+
+def unpack_status(content: bytes) -> dict[str, int]:
+    """Numbers of a status; nothing is corrupted where rows have no parity.
+
+    Raises
+    ------
+    ValueError
+        If the length is wrong.
+    """
+    if len(content) == sum(STATUS_WITH_PARITY.values()):
+        return unpack_fields(STATUS_WITH_PARITY, content)
+    return unpack_fields(STATUS, content) | dict.fromkeys(CORRUPTED, 0)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from .synapses import Source
 GROUP = 16
 """Spikes of a word that a serializer looks at in a cycle, for each row of weights that its layer
 reads in a cycle; wider words are taken apart."""
+PARITY_PART = 32
+"""Bits of a row whose parity is made in a cycle, in three levels of LUTs; that of the row follows
+in the next."""
 FIRE_LATENCY = 3
 """Cycles from issuing an operation of a layer to its execution (for a fire, the commit), at
 least."""
@@ -54,6 +57,9 @@ class AcceleratorSpec:
         If they are loaded: a fold's potentials and thresholds come from block RAM in so many parts,
         one a cycle, and go back so while its events are added, which takes as many fewer block RAMs
         where there is no LUT RAM. By default in one, at once.
+    parity : bool
+        Each row of weights has a parity bit, and rows that don't go with theirs are reported
+        (`gateware.parity`). It costs no cycle. By default there is none.
 
     Raises
     ------
@@ -69,6 +75,7 @@ class AcceleratorSpec:
     ports: tuple[int, ...] = ()
     loaded: tuple[Capacity, ...] = ()
     store_parts: int = 1
+    parity: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.lanes, int | str):
@@ -111,6 +118,14 @@ class AcceleratorSpec:
         if self.store_parts > 1 and not self.loaded:
             raise ValueError("Store parts must be 1 unless parameters are loaded, "
                              f"not {self.store_parts}")
+        if not isinstance(self.parity, bool):
+            raise TypeError(f"Parity must be true or false, not {self.parity!r}")
+        if self.parity and len(self.lanes) > 255:
+            raise ValueError("Layers must be at most 255 where rows have parity, as their numbers "
+                             f"have a byte, not {len(self.lanes)}")
+        if self.parity and "logic" in self.memories:
+            raise ValueError(f"Memory of layer {self.memories.index('logic')} must be block or "
+                             "spram where rows have parity, not logic")
         if self.family not in ("", *FAMILIES):
             raise ValueError(f"Family must be one of {', '.join(FAMILIES)}, or empty, "
                              f"not {self.family!r}")
@@ -231,9 +246,9 @@ class AcceleratorSpec:
         rows = max(2, self.folds(network, layer) * self.fold_rows(network, layer))
         width = self.lanes[layer] * (weight_width or network.layers[layer].weight_width)
         if self.loaded:
-            return loaded_shape(self.family, rows, width, WORD_WIDTH)
+            return loaded_shape(self.family, rows, width + self.parity, WORD_WIDTH)
         return weight_shape(self.family if self.memories[layer] == "block" else "", rows, width,
-                            self.ports[layer])
+                            self.ports[layer], self.parity)
 
     def fire_latency(self, network: IntegerNetwork, layer: int) -> int:
         """Cycles from issuing an operation of a layer to its execution: `FIRE_LATENCY`, one more if

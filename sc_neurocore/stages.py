@@ -55,7 +55,7 @@ class StageReport:
 def verify_stages(network: IntegerNetwork, inputs: npt.ArrayLike, spec: AcceleratorSpec,
                   stages: Sequence[str] = ("rtl", "netlist"), device: Device | str | None = None, *,
                   build: Path | None = None, folder: Path | None = None, cache: Path | None = None,
-                  waves: Path | None = None,
+                  waves: Path | None = None, stall_seed: int = 1,
                   progress: Callable[[str], None] = lambda stage: None) -> list[StageReport]:
     """Verify stage after stage.
 
@@ -76,6 +76,8 @@ def verify_stages(network: IntegerNetwork, inputs: npt.ArrayLike, spec: Accelera
         Where logs are kept, and compiled simulations; by default these are in ``folder`` as well.
     waves : Path, optional
         VCD file of the first stage's run without stalls.
+    stall_seed : int
+        Of the Verilog's and the netlists' stalls.
     progress : callable, optional
         Called with what is being verified.
 
@@ -106,7 +108,7 @@ def verify_stages(network: IntegerNetwork, inputs: npt.ArrayLike, spec: Accelera
         reports.append(StageReport(stage, target, cosim.verify(
             network, inputs, spec, text=text, lint=stage == "rtl",
             folder=None if folder is None else folder / f"{stage}{target}", cache=cache,
-            waves=None if reports else waves)))
+            waves=None if reports else waves, stall_seed=stall_seed)))
     if "bitstream" in stages:
         with tools.working_folder(None if folder is None else folder / "bitstream") as working:
             if build is None:

@@ -26,6 +26,8 @@ CLOSE_CYC = 1
 """Operations that close a fold; one more if a membrane may saturate."""
 RESULT_LATENCY = 2
 """Cycles from selecting an output neuron in the readout to its transfer."""
+PARITY_LATENCY = 2
+"""Cycles from a row of weights to its check."""
 MEMORY_LATENCY = 2
 """Cycles from a weight memory's address to its data: block RAM and its output register. One more
 where one of several banks is selected."""

@@ -193,7 +193,11 @@ def _header(network: IntegerNetwork, spec: AcceleratorSpec) -> str:
         f"  {', '.join(fields)}.",
         "  count: spikes, unsigned. current: all that the neuron received, two's complement.",
         "  predicted: where last is set, the class, which is the neuron of the largest current.",
-        *_load_header(network, spec)])
+        *_load_header(network, spec),
+        *["corrupted_layer, corrupted_row: where a row of weights was first read that does not go "
+          "with its parity:",
+          "  layers count from 1, and 0 is none; rows are fold * inputs + input. It stays."]
+        * spec.parity])
 
 
 def _load_header(network: IntegerNetwork, spec: AcceleratorSpec) -> list[str]:

@@ -190,7 +190,7 @@ class Model:
     loads: bool
     following: int = 0
     faults: int = 0
-    parameters: int = 0
+    parameters: int | None = None       # a reset leaves what was loaded before it
     loaded_last: bool = False
     executed: list[tuple[int, bytes]] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
@@ -274,7 +274,9 @@ def edges(model: Model) -> list[tuple[Command, int]]:
     sizes = {Command.STATUS: (0, 1), Command.RUN: (0, image - 1, image, image + 1, longest + 1),
              Command.ECHO: (0, 1, longest, longest + 1, longest + CRC_BYTES + 1),
              Command.LOAD: (0, 7, 8, 9, 10, 11, 12, longest, longest + 2)}
-    return [(kind, size) for kind, some in sizes.items() for size in some]
+    # A status after each, which must have kept the parameters' CRC or must have the new one.
+    return [command for kind, some in sizes.items() for size in some
+            for command in ((Command.STATUS, 0), (kind, size))]
 
 
 def damaged(line: list[int]) -> list[int]:
@@ -303,7 +305,8 @@ def one_by_one(host: Host, model: Model, count: int) -> Iterator[Callable[[], bo
     for _ in range(count):
         if directed:
             kind, size = directed.pop()
-            line = list(encode(Frame(kind, model.following, some_bytes(size))))
+            alike = {10: bytes(10), 12: b"\xff" * 12}      # each bit of a CRC is 0 and 1
+            line = list(encode(Frame(kind, model.following, alike.get(size, some_bytes(size)))))
         elif random.random() < 0.9:         # or else the one before once more
             line = list(encode(command(model)))
             line = [FLAG, *(damaged(line) if random.random() < 0.5 else line), FLAG]
@@ -315,21 +318,36 @@ def one_by_one(host: Host, model: Model, count: int) -> Iterator[Callable[[], bo
                 (errors if frame.kind == Answer.ERROR else want).append(same(frame))
         got = host.take()
         assert None not in got, "broken answer"
+        for frame in got:
+            if frame.kind == Answer.STATUS:
+                check_status(frame, model)
         told = [same(frame) for frame in got if frame.kind == Answer.ERROR]
         rest = [same(frame) for frame in got if frame.kind != Answer.ERROR]
         assert rest == want, f"{line}"
         # An error that comes before another one was told takes its place.
         assert bool(told) == bool(errors), f"{line}: {got}, not {errors}"
         assert set(told) <= set(errors), f"{line}: {told}, not {errors}"
+    yield from check_counters(host, model)
+
+
+def check_counters(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
+    """What a status says of what happened since the reset."""
     host.feed(encode(Frame(Command.STATUS, 7)))
     yield host.quiet
     status, = host.take()
-    told = unpack_fields(STATUS, status.content)
-    assert status.content[:len(job()["constants"])] == bytes(job()["constants"])
+    told = check_status(status, model)
     assert (told["next"], told["done"], told["faults"]) == (
         model.following, model.following, model.faults)
     assert told["cycles"] == host._accelerator.busy_cycles
-    assert told["parameters"] == (model.parameters if model.loads else job()["parameters"])
+
+
+def check_status(status: Frame, model: Model) -> dict[str, int]:
+    """What it says of what the board is, and what it has been loaded with."""
+    told = unpack_fields(STATUS, status.content)
+    assert status.content[:len(job()["constants"])] == bytes(job()["constants"])
+    parameters = model.parameters if model.loads else job()["parameters"]
+    assert parameters in (None, told["parameters"])
+    return told
 
 
 def same(frame: Frame) -> tuple[int, int, bytes]:
@@ -358,6 +376,12 @@ def in_a_row(host: Host, model: Model, count: int) -> Iterator[Callable[[], bool
     yield arrived(count)
     assert got == [Frame(Answer.RESULT, index % 256, answer(model.format, image))
                    for index, image in enumerate(images)]
+
+
+def in_a_row_and_counted(host: Host, model: Model, count: int) -> Iterator[Callable[[], bool]]:
+    """Images in the window, and a status after them."""
+    yield from in_a_row(host, model, count)
+    yield from check_counters(host, model)
 
 
 def overfull(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
@@ -407,6 +431,21 @@ def impatient(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
     model.images.extend(images)
 
 
+def during_an_echo(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
+    """An image while an echo is on its way out is refused, and goes in later."""
+    image, content = some_bytes(model.format.image_bytes), some_bytes(300)
+    run = encode(Frame(Command.RUN, 0, image))
+    host.feed(encode(Frame(Command.ECHO, 9, content)) + run)
+    yield host.quiet
+    refused, echo = sorted(host.take(), key=lambda frame: frame.number)
+    assert refused == Frame(Answer.ERROR, 0, bytes([Fault.BUSY]))
+    assert echo == Frame(Answer.ECHO, 9, content)
+    host.feed(run)
+    yield host.quiet
+    assert host.take() == [Frame(Answer.RESULT, 0, answer(model.format, image))]
+    model.images.append(image)
+
+
 async def play(design: Any, script: Callable[..., Iterator[Callable[[], bool]]], stall: float,
                delay: int, *parameters: Any) -> tuple[Host, Model]:
     format = LinkFormat(**job()["format"])
@@ -422,7 +461,7 @@ async def play(design: Any, script: Callable[..., Iterator[Callable[[], bool]]],
 @cocotb.parametrize(stall=[0.0, 0.2])
 async def commands_are_executed_once(design: Any, stall: float) -> None:
     _, model = await play(design, one_by_one, stall, 50, job()["count"])
-    assert len(model.images) > job()["count"] // 20
+    assert len(model.images) > job()["count"] // 30
     if model.loads:
         assert len(model.memory) > 20
         reader = Reader(design)
@@ -435,7 +474,8 @@ async def commands_are_executed_once(design: Any, stall: float) -> None:
 @cocotb.test()
 @cocotb.parametrize((("stall", "delay"), [(0.0, 0), (0.0, 700), (0.2, 100)]))
 async def images_follow_each_other(design: Any, stall: float, delay: int) -> None:
-    host, model = await play(design, in_a_row, stall, delay, 270)
+    script = in_a_row_and_counted if delay else in_a_row
+    host, model = await play(design, script, stall, delay, 270)
     if not stall and not delay:
         flag = next(index for index, value in enumerate(host.line) if index and value == FLAG)
         latency = host._accelerator.sink.cycles[0] - host.fed[flag]
@@ -456,3 +496,8 @@ async def what_finds_no_room_is_refused(design: Any) -> None:
 @cocotb.test()
 async def what_is_not_done_is_answered_once(design: Any) -> None:
     await play(design, impatient, 0.0, 300)
+
+
+@cocotb.test()
+async def an_echo_is_not_overtaken(design: Any) -> None:
+    await play(design, during_an_echo, 0.0, 20)

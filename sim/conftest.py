@@ -11,6 +11,19 @@ from sc_neurocore.cosim import simulation
 from sc_neurocore.verilog import component_text
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--networks", type=int, default=200,
+                     help="how many random networks there are; --hypothesis-seed draws others")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "statistics":
+                terminalreporter.section("random networks")
+                terminalreporter.write_line(text)
+
+
 @pytest.fixture
 def simulate(tmp_path: Path) -> Callable[..., None]:
     """Run all tests of the bench module on an Amaranth component."""

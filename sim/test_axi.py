@@ -93,7 +93,7 @@ def parameters(network, spec, *, effort=1):
 
 
 def run_bench(text, job, folder, cache):
-    compiled = simulation.compile_verilog(text, TOP, cache)
+    compiled = simulation.compile_verilog(text, TOP, cache, internals=True)
     simulation.run(compiled, TOP, "bench_axi", job, folder, python_path=[Path(__file__).parent])
 
 

@@ -234,18 +234,23 @@ class Raw:
     """A port without a host: bytes out, frames in."""
 
     def __init__(self, port):
-        self.serial = serial.Serial(port, 1_000_000, timeout=1)
+        self.serial = serial.Serial(port, 1_000_000, timeout=60)
         self._decoder = Decoder()
 
-    def ask(self, *pieces):
+    def ask(self, *pieces, answers=1):
+        """So many answers, and whatever comes before that to a status that is asked for then."""
         self.serial.write(b"".join(pieces))
-        return self.rest()
-
-    def rest(self):
         frames = []
-        while received := self.serial.read(max(1, self.serial.in_waiting)):
+        self._receive(lambda: len(frames) >= answers, frames)
+        self.serial.write(encode(Frame(Command.STATUS, 211)))
+        self._receive(lambda: (frames[-1].kind, frames[-1].number) == (Answer.STATUS, 211), frames)
+        return frames[:-1]
+
+    def _receive(self, done, frames):
+        while not done():
+            received = self.serial.read(max(1, self.serial.in_waiting))
+            assert received, f"nothing comes after {frames}"
             frames += self._decoder.feed(received)
-        return frames
 
 
 def test_what_is_no_command_is_reported_and_does_nothing(board):
@@ -296,10 +301,10 @@ def test_a_command_that_comes_again_is_answered_and_not_executed(board):
     format = LinkFormat.of(NETWORK, 4)
     frames = [encode(Frame(Command.RUN, following + index & 255, format.image(IMAGES[index])))
               for index in range(4)]
-    first = raw.ask(*frames)
+    first = raw.ask(*frames, answers=4)
     assert [frame.number for frame in first] == [following + index & 255 for index in range(4)]
-    assert raw.ask(frames[1]) == first[1:]
-    assert raw.ask(frames[3], frames[3]) == [first[3], first[3]]
+    assert raw.ask(frames[1], answers=3) == first[1:]
+    assert raw.ask(frames[3], frames[3], answers=2) == [first[3], first[3]]
     counts, currents, predicted = format.results(first[2].content)
     result = golden.run(NETWORK, IMAGES[2])
     assert (counts, currents, predicted) == (result.counts.tolist(), result.currents.tolist(),

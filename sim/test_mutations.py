@@ -207,21 +207,26 @@ open({output!r}, "w").write(verilog.generate(tied_network(), SPECS[{spec!r}], tr
 """
 
 
+def mutated_package(mutation: Mutation, folder: Path) -> Path:
+    """Folder to import from, with a copy of the package that has the fault in its source."""
+    path = folder / "package"
+    shutil.copytree(PACKAGE, path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    source = path / PACKAGE.name / "gateware" / mutation.file
+    text = source.read_text()
+    assert text.count(mutation.old) == 1, f"{mutation.old!r} must stand once in {mutation.file}"
+    source.write_text(text.replace(mutation.old, mutation.new))
+    return path
+
+
 def mutated_verilog(mutation: Mutation, folder: Path, script: str, **parameters: str) -> str:
     """Verilog that a script writes with a copy of the package that has the fault in its source.
 
     ``parameters`` are filled into the script, besides the paths package, here and output.
     """
-    shutil.copytree(PACKAGE, folder / "package" / PACKAGE.name,
-                    ignore=shutil.ignore_patterns("__pycache__"))
-    source = folder / "package" / PACKAGE.name / "gateware" / mutation.file
-    text = source.read_text()
-    assert text.count(mutation.old) == 1, f"{mutation.old!r} must stand once in {mutation.file}"
-    source.write_text(text.replace(mutation.old, mutation.new))
     output = folder / "mutated.v"
     subprocess.run([sys.executable, "-W", "ignore", "-c", script.format(
-        package=str(folder / "package"), here=str(Path(__file__).parent), output=str(output),
-        **parameters)], check=True)
+        package=str(mutated_package(mutation, folder)), here=str(Path(__file__).parent),
+        output=str(output), **parameters)], check=True)
     return output.read_text()
 
 

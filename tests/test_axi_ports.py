@@ -88,14 +88,15 @@ def test_a_result_is_8_bytes():
     assert (beat["current"], beat["class"], beat["count"]) == (-7, 3, 5 | axi_ports.BROKEN)
 
 
-@pytest.mark.parametrize("loaded", [False, True])
-def test_the_header_compiles_and_says_the_same(loaded, tmp_path):
-    spec = SPEC.with_loading(network()) if loaded else SPEC
+@pytest.mark.parametrize(("loaded", "parity"), [(False, False), (True, False), (True, True)])
+def test_the_header_compiles_and_says_the_same(loaded, parity, tmp_path):
+    spec = replace(SPEC.with_loading(network()) if loaded else SPEC, parity=parity)
     header = axi_ports.c_header(network(), spec)
     assert ("SCNC_LOAD_DATA" in header) == loaded
+    assert ("SCNC_CORRUPTED_ROW" in header) == parity
     defined = dict(re.findall(r"#define SCNC_(\w+) 0x([0-9A-F]+)u", header))
     for register in axi_ports.REGISTERS:
-        if loaded or not register.loaded:
+        if register.is_in(spec):
             assert int(defined[register.name], 16) == register.offset
     for name, value in axi_ports.constants(network(), spec).items():
         assert int(defined[f"EXPECTED_{name}"], 16) == value

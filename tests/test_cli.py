@@ -302,6 +302,9 @@ def test_verilog(folder, capfd):
     assert "module brain(" in (folder / "a.v").read_text()
     assert "output trace_encoder__valid;" in (folder / "a.v").read_text()
     assert "output trace_" not in plain
+    assert "corrupted" not in plain
+    succeeds(capfd, *arguments, "2,3", "--parity", "--output", "a.v")
+    assert "output [1:0] corrupted_layer;" in (folder / "a.v").read_text()
 
 
 def test_verilog_with_axi(folder, capfd):
@@ -345,7 +348,9 @@ def test_verify(folder, capfd):
     assert (folder / "waves.vcd").read_text().startswith("$version")
     for layout in (["--loaded", "--lanes", "2,1", "--store-parts", 2], ["--ports", "2,1"]):
         assert succeeds(capfd, "verify", "network.safetensors", "--data", "data.npz", "--images", 2,
-                        *layout, "--folder", folder / "simulations")["passed"]
+                        *layout, "--folder", folder / "simulations", "--stall-seed", 7)["passed"]
+    log = folder / "simulations" / "rtl" / "stalled" / "simulation.log"
+    assert "Seeding Python random module with 7" in log.read_text()
 
 
 def test_mismatch_has_an_exit_code_of_its_own(folder, capfd, monkeypatch):

@@ -29,9 +29,12 @@ def network(*shape: int, weight_width: int = 4, timesteps: int = 4, **options) -
     ("ecp5", (12, 6), (6,), {}),
     ("ecp5", (16, 8, 4), (3, 4), {"encoder": "low_discrepancy", "weight_width": 5}),
     ("gowin", (16, 8, 4), (2, 1), {"weight_width": 5}),
+    pytest.param("ecp5", (20, 16, 4), (16, 4), {"parity": True}, marks=pytest.mark.slow),
     ("ice40", (10, 6, 3), (6, 2), {"encoder": "events"})])
 def test_estimates_are_near_yosys(family, shape, lanes, options):
-    small, spec = network(*shape, **options), AcceleratorSpec(lanes, 4, 8)
+    options = dict(options)
+    spec = AcceleratorSpec(lanes, 4, 8, parity=options.pop("parity", False))
+    small = network(*shape, **options)
     mapped = map_verilog(verilog.generate(small, spec), verilog.TOP, family).area
     area = estimate(small, spec, family)
     assert area.block_rams == mapped.block_rams

@@ -35,3 +35,15 @@ def test_only_memories_of_luts_are_read_at_once():
     assert [reads_at_once("ecp5", rows) for rows in (1, 16, 17)] == [True, True, False]
     assert not reads_at_once("ice40", 2)
     assert not reads_at_once("", 2)
+
+
+@pytest.mark.parametrize("family", ["", "ecp5", "gowin", "ice40"])
+@pytest.mark.parametrize("ports", [1, 2])
+@pytest.mark.parametrize("rows", [2, 700, 3000, 9000, 40000])
+def test_parity_is_a_bit_more_in_the_same_banks(family, ports, rows):
+    for width in (1, 4, 8, 9, 18, 32, 36, 72, 257):
+        plain, shape = (weight_shape(family, rows, width, ports, parity)
+                        for parity in (False, True))
+        assert (shape.banks, shape.entries) == (plain.banks, plain.entries)
+        assert sum(shape.columns) == width + 1
+        assert len(shape.columns) - len(plain.columns) in (0, 1)

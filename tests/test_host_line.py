@@ -15,6 +15,7 @@ from sc_neurocore.host.session import Session, WrongBoardError
 from sc_neurocore.host.stream import Stream
 from sc_neurocore.protocol import (
     STATUS,
+    VERSION,
     Answer,
     Command,
     Decoder,
@@ -26,7 +27,7 @@ from sc_neurocore.protocol import (
 
 FORMAT = LinkFormat(8, 1, 1, 1, 8, 16)
 RIGHT = dict.fromkeys(STATUS, 0) | {
-    "protocol": 1, "beats": 1, "buffer_bytes": 512, "window": 2, "count_width": 8,
+    "protocol": VERSION, "beats": 1, "buffer_bytes": 512, "window": 2, "count_width": 8,
     "current_width": 16}
 
 
@@ -118,7 +119,8 @@ def test_a_status_that_can_not_be_is_refused(changes, message):
 
 
 def test_a_status_of_the_wrong_length_is_refused():
-    with (Board(lambda frame: encode(Frame(Answer.STATUS, frame.number, b"\1"))) as board,
+    short = bytes([VERSION])
+    with (Board(lambda frame: encode(Frame(Answer.STATUS, frame.number, short))) as board,
           pytest.raises(WrongBoardError, match=r"sends no status: Fields must have \d+ bytes")):
         session(board)
 

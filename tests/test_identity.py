@@ -53,3 +53,9 @@ def test_they_are_the_same_tomorrow():
 def test_the_layout_is_one_of_its_own():
     assert layout_hash(AcceleratorSpec((4, 3))) != layout_hash(AcceleratorSpec((4, 2)))
     assert layout_hash(AcceleratorSpec((4, 3))) == layout_hash(AcceleratorSpec((4, 3), 8, 16))
+
+
+def test_parity_is_part_of_the_layout_where_there_is_any():
+    plain = AcceleratorSpec((4, 3))
+    assert layout_hash(plain) == 1895608016, "that of bitstreams from before there was parity"
+    assert layout_hash(replace(plain, parity=True)) != layout_hash(plain)

@@ -307,3 +307,14 @@ def test_layout_is_checked_against_the_network():
         AcceleratorSpec((8, 4)).check(built)
     with pytest.raises(ValueError, match=r"^Beats must be in range\(1, 65\), not 65$"):
         AcceleratorSpec((1,), beats=65)
+
+
+def test_parity_is_of_memories():
+    assert not AcceleratorSpec((8, 2)).parity
+    with pytest.raises(TypeError, match="Parity must be true or false, not 1"):
+        AcceleratorSpec((8, 2), parity=1)
+    with pytest.raises(ValueError, match="Memory of layer 1 must be block or spram where rows have "
+                                         "parity, not logic"):
+        AcceleratorSpec((8, 2), memories=("block", "logic"), parity=True)
+    with pytest.raises(ValueError, match="Layers must be at most 255 where rows have parity"):
+        AcceleratorSpec((1,) * 256, parity=True)

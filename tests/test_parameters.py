@@ -154,3 +154,15 @@ def test_spram_holds_so_many_rows():
     spec = AcceleratorSpec((1,), memories=("spram",), family="ice40").with_loading(net)
     with pytest.raises(ValueError, match="at most 16384 rows of weights in SPRAM, not 20"):
         spec.check(net)
+
+
+def test_each_row_of_weights_that_is_loaded_has_its_parity():
+    net, spec = loaded_spec()
+    plain, even = memories(net, spec), memories(net, replace(spec, parity=True))
+    for target, place in ((0, 3 * 4), (2, 2 * 4)):
+        for with_bit, value in zip(even[target], plain[target], strict=True):
+            assert with_bit % 2**place == value
+            assert with_bit.bit_count() % 2 == 0
+            assert with_bit < 2**(place + 1)
+    for target in (1, 3, 4):
+        assert even[target] == plain[target]

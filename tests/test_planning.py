@@ -94,6 +94,16 @@ def test_what_does_not_fit_block_ram_is_loaded_into_spram():
         plan(large, "ice40-hx8k", loaded=True)      # which has none
 
 
+def test_rows_with_parity_are_not_made_of_logic():
+    small = network(20, 16, 10)
+    assert "logic" in plan(small, "ecp5-25k").spec.memories
+    made = plan(small, "ecp5-25k", parity=True)
+    assert made.spec.parity
+    assert made.as_dict()["parity"]
+    assert set(made.spec.memories) == {"block"}
+    assert "weights in     block, block, with parity\n" in str(made)
+
+
 def test_the_result_says_what_it_is():
     made = plan(network(40, 24, 10), "ecp5-25k", latency_us=20, clock_hz=50e6)
     document = made.as_dict()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sc_neurocore.protocol import (
     CONSTANTS,
     STATUS,
+    STATUS_WITH_PARITY,
     Decoder,
     Fault,
     Frame,
@@ -19,6 +20,7 @@ from sc_neurocore.protocol import (
     encode,
     pack_fields,
     unpack_fields,
+    unpack_status,
 )
 
 SPECIAL = st.sampled_from([0x7D, 0x7E, 0x5D, 0x5E, 0x20])
@@ -158,3 +160,13 @@ def test_what_is_longer_than_a_frame_is_none_whatever_it_begins_with():
         decoder = Decoder()
         line = b"\x7e" + body + rest + b"\x7e"
         assert [*decoder.feed(line[:-1]), *decoder.feed(line[-1:])] == [found]
+
+
+def test_a_status_says_whether_rows_have_parity():
+    plain = pack_fields(STATUS, dict.fromkeys(STATUS, 1))
+    assert unpack_status(plain) == dict.fromkeys(STATUS, 1) | {
+        "corrupted_layer": 0, "corrupted_row": 0}
+    values = dict.fromkeys(STATUS_WITH_PARITY, 1) | {"corrupted_layer": 2, "corrupted_row": 700}
+    assert unpack_status(pack_fields(STATUS_WITH_PARITY, values)) == values
+    with pytest.raises(ValueError, match=f"Fields must have {len(plain)} bytes, not 3"):
+        unpack_status(bytes(3))

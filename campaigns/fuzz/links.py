@@ -89,7 +89,7 @@ def _decode(path: Path) -> None:
         form = LinkFormat(random.randint(1, 16), random.randint(1, 9), random.randint(1, 9),
                           random.randint(1, 9), random.randint(1, 16), random.randint(1, 40))
         with suppress(ValueError):      # the only one that is documented
-            protocol.unpack_fields(STATUS, frame.content)
+            protocol.unpack_status(frame.content)
         with suppress(ValueError):
             form.results(frame.content)
 

@@ -44,7 +44,8 @@ def run(network: Path, port: str, data: str, images: int | None, baud: int | Non
 
     NETWORK is the integer network that the board was built of; it runs on the test images of DATA.
     The layout matters with --loaded alone: then parameters are loaded, unless the board has them.
-    The exit code is 1 if a result is not the simulator's, which are the golden model's.
+    The exit code is 1 if a result is not the simulator's, which are the golden model's, or if the
+    board found weights corrupted.
     """
     import numpy as np
 
@@ -66,7 +67,7 @@ def run(network: Path, port: str, data: str, images: int | None, baud: int | Non
     with (host.open(port, loaded, spec=spec, baud=baud or host.BAUD) as board,
           progress_bar("running") as show):
         result = board.run(inputs, show)
-        activity = board.activity
+        activity, corrupted = board.activity, board.corrupted
     with progress_bar("comparing") as show:
         want = simulator.run(loaded, inputs, show)
     found = differences(result, want)
@@ -81,12 +82,18 @@ def run(network: Path, port: str, data: str, images: int | None, baud: int | Non
              *found[:SHOWN]]
     if activity.faults:
         lines.append(f"on the line, and mended: {host.summary(activity.faults)}")
+    if corrupted is not None:
+        lines.append("weights of layer {}, row {}, are corrupted: {}".format(
+            *corrupted, "run again with --loaded or --build, which loads them again"
+            if board.status["loads"] else "configure the FPGA again"))
     return Outcome(
         {"images": len(inputs), "accuracy": accuracy,
          "images_per_second": activity.images_per_second, "cycles": activity.cycles,
          "events": activity.events, "spikes": activity.spikes, "faults": dict(activity.faults),
+         "corrupted": None if corrupted is None else
+         {"layer": corrupted[0], "row": corrupted[1]},
          "compared": compared, "different": len(found), "differences": found[:SHOWN]},
-        "\n".join(lines), not found)
+        "\n".join(lines), not found and corrupted is None)
 
 
 def per_image(activity: "Activity") -> str:

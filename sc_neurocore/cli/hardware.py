@@ -85,13 +85,16 @@ def verilog(network: Path, data: str | None, trace: bool, axi: bool, header: Pat
               help="What is simulated: rtl, the Verilog; netlist, what Yosys makes of it for the "
                    "device, or for each family; bitstream, the logic in the bitstream of a board "
                    "with an iCE40.")
+@click.option("--stall-seed", default=1, show_default=True, type=click.IntRange(min=0),
+              help="Seed of the pauses of the Verilog's and the netlists' streams.")
 @click.option("--build", type=FOLDER,
               help="Folder of the bitstream, whose layout is taken.  [default: build it]")
 @click.option("--waves", type=OUTPUT, help="Waveform of the run without stalls, .vcd.")
 @click.option("--folder", type=FOLDER,
               help="Folder for logs and for compiled simulations, which are used again.")
 def verify(network: Path, data: str, images: int, seed: int | None, stage: str,
-           build: Path | None, waves: Path | None, folder: Path | None, **layout: Any) -> Outcome:
+           stall_seed: int, build: Path | None, waves: Path | None, folder: Path | None,
+           **layout: Any) -> Outcome:
     """Simulate the circuit and compare it with the golden model.
 
     NETWORK is an integer network, which runs on test images of DATA. Of its Verilog and of netlists
@@ -118,7 +121,7 @@ def verify(network: Path, data: str, images: int, seed: int | None, stage: str,
           progress_bar("verifying") as show):
         reports = stages.verify_stages(
             loaded, inputs, spec, stage.split(","), device, build=build, folder=folder,
-            waves=part, progress=lambda step: show(0, 1, step))
+            waves=part, stall_seed=stall_seed, progress=lambda step: show(0, 1, step))
     passed = all(each.report.passed for each in reports)
     return with_plan({"passed": passed, "stages": [each.as_dict() for each in reports]},
                      "\n".join(map(str, reports)), plan, passed)

@@ -122,6 +122,8 @@ def board_layout_options(function: Callable[..., Outcome]) -> Callable[..., Outc
         click.option("--loaded", is_flag=True,
                      help="Parameters are loaded into the running circuit, which serves every "
                           "network of its shape, timesteps, schedule, encoder and seed."),
+        click.option("--parity", is_flag=True,
+                     help="A parity bit for each row of weights; corrupted rows are reported."),
         click.option("--store-parts", type=int, metavar="N",
                      help="With --loaded: parts in which potentials come from block RAM.  "
                           "[default: 1]")]
@@ -161,6 +163,7 @@ class Layout:
     memories: str | None = None
     loaded: bool = False
     store_parts: int | None = None
+    parity: bool = False
     beats: int = 8
 
     def __post_init__(self) -> None:
@@ -199,7 +202,7 @@ class Layout:
         if self.is_planned:
             plan = planning.plan(network, room or self.device or "", latency_us=self.latency,
                                  images_per_s=self.fps, clock_hz=self.clock_hz, beats=self.beats,
-                                 inputs=images, loaded=self.loaded)
+                                 inputs=images, loaded=self.loaded, parity=self.parity)
             return plan.spec, plan
         spec = self._stated(network)
         if self.device is None:
@@ -218,7 +221,8 @@ class Layout:
             ports = (ports,) * len(spec.lanes)
         spec = replace(spec, ports=ports,
                        memories=tuple(self.memories.split(",")) if self.memories else (),
-                       family=named(self.device).family if self.device else "")
+                       family=named(self.device).family if self.device else "",
+                       parity=self.parity)
         if self.loaded:
             spec = replace(spec.with_loading(network),
                            store_parts=1 if self.store_parts is None else self.store_parts)

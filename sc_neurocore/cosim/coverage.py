@@ -1,6 +1,6 @@
 """Verilator's coverage of simulations, when somebody wants it: `campaigns.coverage` does."""
 
-import shutil
+import os
 import tempfile
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def arguments(compiled: Path, top: str) -> list[str]:
         # Copied and then renamed: other processes may be about to do the same.
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as copy:
             copy.write((compiled / f"{top}.v").read_bytes())
-        shutil.move(copy.name, folder / f"{key}.v")
-    counts = tempfile.NamedTemporaryFile(dir=folder, prefix=f"{key}-", suffix=".dat", delete=False)
-    counts.close()
-    return [f"+verilator+coverage+file+{counts.name}"]
+        Path(copy.name).rename(folder / f"{key}.v")
+    handle, counts = tempfile.mkstemp(dir=folder, prefix=f"{key}-", suffix=".dat")
+    os.close(handle)
+    return [f"+verilator+coverage+file+{counts}"]

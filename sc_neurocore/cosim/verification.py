@@ -146,7 +146,7 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
         Whether it has the trace ports. Without them, results and the cycles of both streams are
         compared.
     stall_seed : int
-        Seed of the stalls.
+        Seed of the stalls, and of when the reset comes.
     plusargs : sequence of str
         As for `simulation.run`.
 
@@ -175,7 +175,7 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
                                               waves=waves is not None, lint=lint)
         runs = []
         for run in (_Run("steady", 0.0, 0),
-                    _Run("stalled", STALL, _interruption(cycles))):
+                    _Run("stalled", STALL, _interruption(cycles, stall_seed))):
             observation = _simulate(network, images, spec, compiled, working / run.name, run,
                                     limit=_patience(cycles, run.stall), trace=trace,
                                     waves=None if run.stall else waves, seed=stall_seed,
@@ -203,16 +203,18 @@ def _working_folder(folder: Path | None) -> Iterator[Path]:
             shutil.rmtree(working, ignore_errors=True)
 
 
-def _interruption(cycles: Cycles) -> int:
+def _interruption(cycles: Cycles, seed: int) -> int:
     """Cycles after which a reset finds layers and encoder in the middle of an image.
 
-    The encoder may be far ahead: take the commit nearest to two thirds of the first image's time,
-    but no image's last half of commits, when it could already be waiting for the next one.
+    The encoder may be far ahead: take the commit nearest to some part of the first image's time,
+    two thirds for the first seed and spread evenly for those after it, but no image's last half of
+    commits, when it could already be waiting for the next one. Since layers may be in step with
+    the encoder, the reset comes some cycles later.
     """
     commits = cycles.encoder.reshape(len(cycles.encoder), -1)
     middle = commits[:, :commits.shape[1] // 2 + 1].ravel()
-    wanted = int(cycles.latency[0]) * 2 // 3
-    return max(2, int(middle[abs(middle - wanted).argmin()]))
+    wanted = int(cycles.latency[0]) * ((0.05 + 0.618 * seed) % 1)
+    return max(2, int(middle[abs(middle - wanted).argmin()])) + seed % 5
 
 
 def _patience(cycles: Cycles, stall: float) -> int:

@@ -75,7 +75,8 @@ def _stage(network: IntegerNetwork, spec: AcceleratorSpec, family: str, stage: i
         return {"encoder": parts.encoder(network, spec, family),
                 "serializer_0": parts.serializer(network.n_input, lanes, max(0, base),
                                                  spec.ports[0]),
-                **({"load": parts.loading(network, spec)} if spec.loaded else {})}
+                **({"load": parts.loading(network, spec)} if spec.loaded else {}),
+                **({"parity": parts.parity_report(network, spec)} if spec.parity else {})}
     site = parts.Site(network, spec, stage - 1, family)
     name = f"layer_{site.index}"
     found = {f"{name}.weights": parts.weights(site), f"{name}.neurons": parts.neurons(site),

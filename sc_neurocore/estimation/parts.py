@@ -12,7 +12,8 @@ from ..families import reads_at_once
 from ..network import IntegerNetwork
 from ..parameters import WORD_WIDTH, load_format, part_row
 from ..rounds import Adds, Closes, encoder_rounds, is_direct, phases
-from ..spec import GROUP, QUEUE_DEPTH, AcceleratorSpec
+from ..spec import GROUP, PARITY_PART, QUEUE_DEPTH, AcceleratorSpec
+from ..timing import MEMORY_LATENCY, PARITY_LATENCY
 from ..widths import signed_width
 from .cells import Cells, total
 from .memories import choose
@@ -171,7 +172,7 @@ def weights(site: Site, weight_width: int | None = None) -> Cells:
     kind = site.spec.memories[site.index]
     bits = weight_width or site.network.layers[site.index].weight_width
     rows = max(2, site.folds * site.spec.fold_rows(site.network, site.index))
-    width, ports = bits * site.lanes, site.spec.ports[site.index]
+    width, ports = bits * site.lanes + site.spec.parity, site.spec.ports[site.index]
     summing = Cells()
     if ports == 2:
         summing = Cells(Counter({"summed bit": width}), (bits + 1,) * site.lanes,
@@ -180,8 +181,13 @@ def weights(site: Site, weight_width: int | None = None) -> Cells:
         return summing + Cells(Counter({"constant bit": ports * rows * width}), (),
                                2 * ports * index_bits(rows))
     shape = site.spec.weight_shape(site.network, site.index, bits)
+    if site.spec.parity:
+        summing += parity(site, width)
     if kind == "spram":
-        return Cells(Counter({"spram": shape.count}), (), width, spram=shape.count)
+        single = shape.columns[-1] == 1
+        count = shape.count - single
+        beside = (memory(site.family, shape.entries, 1, wants="block") if single else Cells())
+        return summing + beside + Cells(Counter({"spram": count}), (), width, spram=count)
     # A memory that has no second port to be read through is made twice.
     copies = ports if site.family == "ice40" else 1
     columns = [memory(site.family, shape.entries, column, writes=int(bool(site.spec.loaded)),
@@ -191,6 +197,28 @@ def weights(site: Site, weight_width: int | None = None) -> Cells:
     return total([*columns, summing, Cells(
         Counter({"bank bit": ports * (shape.banks - 1) * width}), (),
         selects * (width + 2 * index_bits(shape.banks)))])
+
+
+def parity(site: Site, width: int) -> Cells:
+    """`ParityCheck` of each port, and the layer's part of the report.
+
+    An exclusive or of n bits takes a LUT for each 3 inputs that it does away with.
+    """
+    ports, parts = site.spec.ports[site.index], -(-width // PARITY_PART)
+    row = index_bits(site.folds * site.spec.fold_rows(site.network, site.index))
+    stages = MEMORY_LATENCY + (site.spec.weight_shape(site.network, site.index).banks > 1)
+    stages += PARITY_LATENCY
+    luts = sum(-(-(min(PARITY_PART, width - low) - 1) // 3) for low in range(0, width, PARITY_PART))
+    luts += -(-(parts - 1) // 3) + row
+    return Cells(Counter({"parity LUT": luts * ports}), (),
+                 ports * (parts + 1 + stages * (row + 1)))
+
+
+def parity_report(network: IntegerNetwork, spec: AcceleratorSpec) -> Cells:
+    """Where the first corrupted row was."""
+    rows = max(spec.folds(network, index) * spec.fold_rows(network, index)
+               for index in range(len(network.layers)))
+    return Cells(Counter(), (), index_bits(len(network.layers) + 1) + index_bits(rows))
 
 
 def _flags(site: Site) -> int:

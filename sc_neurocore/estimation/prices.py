@@ -22,7 +22,7 @@ LUTS: dict[str, dict[str, float]] = {
         "constant bit": 0.111, "register file bit": 0.7, "second lane": 4.0,
         "summed bit": 1.1, "spram": 8.0, "parameter rows": 20.0, "parameter row bit": 1.0,
         "fold store": 40.0, "leaving bit": 1.0,
-        "product bit": 1.0, "load target": 2.0},
+        "product bit": 1.0, "load target": 2.0, "parity LUT": 1.0},
     "gowin": {
         "encoder": 21.119, "even lane": 0.953, "draw bit": 2.708, "lfsr": 54.818,
         "plane bit": 0.318, "deep queue": 17.157, "queue": 5.348, "queued bit": 0.092,
@@ -34,7 +34,7 @@ LUTS: dict[str, dict[str, float]] = {
         "spike input lane": 0.657, "saturating bit": 1.419, "direct layer": 8.76,
         "constant bit": 0.105, "register file bit": 0.7, "second lane": 4, "summed bit": 1.1,
         "parameter rows": 20, "parameter row bit": 1, "fold store": 40, "leaving bit": 1,
-        "product bit": 1, "load target": 2},
+        "product bit": 1, "load target": 2, "parity LUT": 1},
     "ice40": {
         "adder bit": 0.749, "encoder": 0, "even lane": 0, "draw bit": 2.457, "lfsr": 65.407,
         "plane bit": 1.399, "deep queue": 11.303, "queue": 0, "queued bit": 0, "serializer": 0,
@@ -45,7 +45,8 @@ LUTS: dict[str, dict[str, float]] = {
         "spike input lane": 0.987, "saturating bit": 0, "direct layer": 10.731, "constant bit":
         0.106, "register file bit": 0.19, "second lane": 4, "summed bit": 1.1, "spram": 8,
         "parameter rows": 30.423, "parameter row bit": 0.955, "fold store": 38.451, "leaving bit":
-        0.509, "product bit": 0.973, "load target": 1.94},
+        0.509, "product bit": 0.973, "load target": 1.94,
+        "parity LUT": 1},
 }
 """LUTs of each kind of logic that `Cells` name."""
 

@@ -45,6 +45,10 @@ class Accelerator(wiring.Component):
     load : In, stream of `layouts.load_word`
         Parameters, where they are loaded (`parameters.load_words`), while no image is being worked
         on; a word takes effect two cycles later.
+    corrupted_layer, corrupted_row : Out
+        With parity: where a corrupted row of weights was read first. The layer's number is one
+        more than its index, and 0 if there was none. A reset leaves both, as it leaves what is in
+        the memories; a word that is loaded clears them.
     trace_encoder : Out, `layouts.encoder_trace`
     trace_layer_0, … : Out, `layouts.layer_trace`
 
@@ -66,6 +70,11 @@ class Accelerator(wiring.Component):
                                                    spec.current_width(network))))}
         if spec.loaded:
             members["load"] = In(stream.Signature(load_word(load_format(network, spec))))
+        if spec.parity:
+            indexes = range(len(network.layers))
+            members["corrupted_layer"] = Out(index_shape(len(network.layers) + 1))
+            members["corrupted_row"] = Out(index_shape(max(
+                spec.folds(network, index) * spec.fold_rows(network, index) for index in indexes)))
         if trace:
             members["trace_encoder"] = Out(encoder_trace(
                 spec.word_lanes(network), encoder_rounds(network), spec.encoder_words(network)))
@@ -112,6 +121,8 @@ class Accelerator(wiring.Component):
             ports = [getattr(stage, name) for stage in stages
                      for name in ("load_weights", "load_thresholds")]
             self._distribute(m, [*ports, readout.load])
+        if spec.parity:
+            self._report(m, stages)
         return m
 
     def _distribute(self, m: Module, ports: list):
@@ -127,6 +138,19 @@ class Accelerator(wiring.Component):
         for number, port in enumerate(ports):
             m.d.comb += [port.enable.eq(valid & (target == number)), port.row.eq(row),
                          port.word.eq(place), port.data.eq(taken.data)]
+
+    def _report(self, m: Module, stages: list[Layer]):
+        """Remember the first corrupted row; of several at a time, that of the first layer."""
+        layer = Signal.like(self.corrupted_layer, name="first_layer", reset_less=True)
+        row = Signal.like(self.corrupted_row, name="first_row", reset_less=True)
+        m.d.comb += [self.corrupted_layer.eq(layer), self.corrupted_row.eq(row)]
+        with m.If(layer == 0):
+            for index, stage in reversed([*enumerate(stages)]):
+                with m.If(stage.corrupted):
+                    m.d.sync += [layer.eq(index + 1), row.eq(stage.corrupted_row)]
+        if self._spec.loaded:
+            with m.If(self.load.valid):
+                m.d.sync += [layer.eq(0), row.eq(0)]
 
     def _replayed(self, m: Module, index: int, source, most: int):
         """A timestep's words or events, once for each fold of a layer."""

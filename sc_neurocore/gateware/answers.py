@@ -5,7 +5,7 @@ from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..protocol import COUNTERS, VARIABLES, Answer, Fault, LinkFormat
+from ..protocol import CORRUPTED, COUNTERS, VARIABLES, Answer, Fault, LinkFormat
 from .framing import FRAME_BYTE
 from .layouts import NO_COLLISIONS, index_shape, result
 
@@ -44,6 +44,8 @@ class Answers(wiring.Component):
         Sizes of results.
     constants : bytes
         First part of a status.
+    parity : bool
+        ``variables`` have `protocol.CORRUPTED` at their end.
 
     Members
     -------
@@ -78,14 +80,15 @@ class Answers(wiring.Component):
         The answers.
     """
 
-    def __init__(self, format: LinkFormat, constants: bytes):
+    def __init__(self, format: LinkFormat, constants: bytes, parity: bool = False):
         self._format, self._constants = format, constants
+        self._variables = sum((VARIABLES | CORRUPTED if parity else VARIABLES).values())
         super().__init__({
             "results": In(stream.Signature(result(format.n_output, format.count_width,
                                                   format.current_width))),
             "done": Out(8), "answered": Out(8), "idle": Out(1), "again": In(1), "loaded": In(1),
             "tell_error": In(1), "tell_status": In(1), "tell_echo": In(1), "tell_loaded": In(1),
-            "number": In(8), "fault": In(Fault), "variables": In(8 * sum(VARIABLES.values())),
+            "number": In(8), "fault": In(Fault), "variables": In(8 * self._variables),
             "counter_place": In(index_shape(sum(COUNTERS.values()))), "counter_byte": In(8),
             "echo": In(stream.Signature(8)), "echo_last": In(1),
             "frame": Out(stream.Signature(FRAME_BYTE))})
@@ -103,7 +106,7 @@ class Answers(wiring.Component):
         last = Signal()
         neuron = Signal(index_shape(self._format.n_output))
         place = Signal(range(max(self._format.neuron_bytes,
-                                 len(self._constants) + sum(VARIABLES.values())) + 1))
+                                 len(self._constants) + self._variables) + 1))
         word = self._results(m, number, neuron)
 
         m.d.comb += [self.frame.payload.data.eq(byte), self.frame.payload.last.eq(last)]
@@ -190,8 +193,7 @@ class Answers(wiring.Component):
         size = self._format.neuron_bytes
         counted = Signal.like(self.counter_place)
         is_last = counted == sum(COUNTERS.values()) - 1
-        variables = [self.variables.word_select(index, 8)
-                     for index in range(sum(VARIABLES.values()))]
+        variables = [self.variables.word_select(index, 8) for index in range(self._variables)]
         head = [*(Const(value, 8) for value in self._constants), *variables]
         m.d.sync += place.eq(place + 1)
         with m.Switch(kind):

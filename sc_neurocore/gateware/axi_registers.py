@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..axi_ports import ADDRESS_BITS, BY_NAME, COUNTERS, COUNTERS_OFFSET
 from ..parameters import WORD_WIDTH
+from ..protocol import CORRUPTED
 from .axi_lite import AxiLite, axi_lite
 from .counters import Counters
 
@@ -31,6 +32,8 @@ class AxiRegisters(wiring.Component):
         Bits of ``input_events`` and ``hidden_events``.
     load : StructLayout of ``address`` and 16 bits of ``data``, optional
         What parameters are loaded with; by default they can't be.
+    parity : bool
+        Rows of weights have parity.
 
     Members
     -------
@@ -42,18 +45,22 @@ class AxiRegisters(wiring.Component):
         Nothing can be loaded, as there is an image in the accelerator.
     restart : Out
         For a cycle: the accelerator is to be reset.
+    corrupted_layer, corrupted_row : In
+        With ``parity``: those of `Accelerator`.
     load : Out, stream
         Words to load, which must be taken at once; only where they can be.
     """
 
     def __init__(self, constants: Mapping[str, int], input_width: int = 1, hidden_width: int = 1,
-                 load: data.StructLayout | None = None):
-        self._constants, self._load = dict(constants), load
+                 load: data.StructLayout | None = None, parity: bool = False):
+        self._constants, self._load, self._parity = dict(constants), load, parity
         widths = {"input_events": input_width, "hidden_events": hidden_width}
         members = {**axi_lite(ADDRESS_BITS), "busy": In(1), "restart": Out(1),
                    **{name: In(widths.get(name, 1)) for name in COUNTERS}}
         if load is not None:
             members["load"] = Out(stream.Signature(load))
+        if parity:
+            members |= dict.fromkeys(CORRUPTED, In(32))
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -67,6 +74,8 @@ class AxiRegisters(wiring.Component):
         status = Signal(data.StructLayout(dict.fromkeys(BY_NAME["STATUS"].bits, 1)))
         readable = {name: Const(value, 32) for name, value in self._constants.items()}
         readable |= {"CONTROL": Const(0), "STATUS": status.as_value()}
+        if self._parity:
+            readable |= {name.upper(): getattr(self, name) for name in CORRUPTED}
         m.d.comb += status.BUSY.eq(self.busy)
         m.d.sync += self.restart.eq(0)
         with m.Switch(bus.write_address):

@@ -79,7 +79,7 @@ class AxiTop(wiring.Component):
         registers = AxiRegisters(
             axi_ports.constants(network, spec), len(accelerator.input_events),
             len(accelerator.hidden_events),
-            accelerator.load.payload.shape() if spec.loaded else None)
+            accelerator.load.payload.shape() if spec.loaded else None, spec.parity)
         images = ImagePackets(len(self.s_axis_tdata), form.beat_width * form.beats,
                               form.transfers, axi_ports.last_beat_bytes(network, spec))
         results = ResultPackets(accelerator.results.payload.shape(), network.n_output)
@@ -104,6 +104,9 @@ class AxiTop(wiring.Component):
         wiring.connect(m, accelerator.results, results.results)
         if spec.loaded:
             wiring.connect(m, registers.load, accelerator.load)
+        if spec.parity:
+            m.d.comb += [registers.corrupted_layer.eq(accelerator.corrupted_layer),
+                         registers.corrupted_row.eq(accelerator.corrupted_row)]
         m.d.comb += [
             images.room.eq(results.room), images.restart.eq(registers.restart),
             results.image_end.eq(images.image_end), results.broken.eq(images.broken),

@@ -59,6 +59,7 @@ class BoardTop(wiring.Component):
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, clock_hz: float,
                  baud: float):
         self._network, self._divisor = network, baud_divisor(clock_hz, baud)
+        self._parity = spec.parity
         self._accelerator = CountedAccelerator(network, spec)
         self._loads = (self._accelerator.load.payload.shape()
                        if "load" in self._accelerator.signature.members else None)
@@ -85,7 +86,7 @@ class BoardTop(wiring.Component):
         accelerator = self._accelerator
         receiver, transmitter = UartReceiver(self._divisor), UartTransmitter(self._divisor)
         link = Link(self._format, self._constants, self._parameters, self._loads,
-                    len(accelerator.input_events), len(accelerator.hidden_events))
+                    len(accelerator.input_events), len(accelerator.hidden_events), self._parity)
         m.submodules.images_watchdog = of_images = Watchdog(self._longest + 1)
         m.submodules.link_watchdog = of_link = Watchdog(self._longest_pause)
         restart = Signal()
@@ -107,6 +108,9 @@ class BoardTop(wiring.Component):
         wiring.connect(m, accelerator.results, link.results)
         if self._loads is not None:
             wiring.connect(m, link.load, accelerator.load)
+        if self._parity:
+            m.d.comb += [link.corrupted_layer.eq(accelerator.corrupted_layer),
+                         link.corrupted_row.eq(accelerator.corrupted_row)]
         inputs = getattr(accelerator, "spikes" if self._network.encoder == "events"
                          else "intensities")
         m.d.comb += [Value.cast(inputs.payload).eq(link.transfers.payload),

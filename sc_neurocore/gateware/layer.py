@@ -70,6 +70,8 @@ class Layer(wiring.Component):
         Every fold in the cycle in which it commits.
     load_weights, load_thresholds : In, `layouts.load_bus`
         If parameters are loaded.
+    corrupted, corrupted_row : Out
+        With parity: a row of weights that was used is corrupted, and its number.
     """
 
     def __init__(self, network: IntegerNetwork, spec: AcceleratorSpec, index: int, *,
@@ -93,6 +95,9 @@ class Layer(wiring.Component):
             self._form = load_format(network, spec)
             bus = load_bus(self._form)
             members |= {"load_weights": In(bus), "load_thresholds": In(bus)}
+        if spec.parity:
+            rows = self._folds * spec.fold_rows(network, index)
+            members |= {"corrupted": Out(1), "corrupted_row": Out(index_shape(rows))}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -100,7 +105,8 @@ class Layer(wiring.Component):
         self._begins = None
         m.submodules.weight_memory = weights = WeightMemory(
             self._layer, self._lanes, self._spec.memories[self._index],
-            self._spec.weight_shape(self._network, self._index), self._ports, self._form)
+            self._spec.weight_shape(self._network, self._index), self._ports, self._form,
+            self._spec.parity)
         m.submodules.neurons = neurons = NeuronArray(self._network, self._spec, self._index,
                                                      trace=self._trace)
         m.submodules.queue = queue = ReservedQueue(
@@ -123,6 +129,10 @@ class Layer(wiring.Component):
         m.d.comb += [weights.row.eq(addressed.row), neurons.weights.eq(weights.weights),
                      neurons.operation.eq(fetched.operation), neurons.fold.eq(fetched.fold),
                      neurons.next_region.eq(fetched.next_region)]
+        if self._spec.parity:
+            m.d.comb += [weights.row_counts.eq(addressed.operation == Operation.SYNAPSE),
+                         self.corrupted.eq(weights.corrupted),
+                         self.corrupted_row.eq(weights.corrupted_row)]
         self._commit(m, neurons, queue, executed)
         return m
 

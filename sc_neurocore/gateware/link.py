@@ -5,7 +5,16 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..protocol import COUNTERS, CRC_BYTES, LOAD_HEADER_BYTES, VARIABLES, Command, Fault, LinkFormat
+from ..protocol import (
+    CORRUPTED,
+    COUNTERS,
+    CRC_BYTES,
+    LOAD_HEADER_BYTES,
+    VARIABLES,
+    Command,
+    Fault,
+    LinkFormat,
+)
 from .answers import Answers
 from .contents import ImageReader, LoadReader
 from .counters import Counters
@@ -51,6 +60,8 @@ class Link(wiring.Component):
         What parameters are loaded with; by default they can't be.
     input_width, hidden_width : int
         Bits of ``input_events`` and ``hidden_events``.
+    parity : bool
+        Rows of weights have parity.
 
     Members
     -------
@@ -70,6 +81,8 @@ class Link(wiring.Component):
         The board was restarted just now: tell the host.
     restarts : In
         How often it was, modulo 256.
+    corrupted_layer, corrupted_row : In
+        With ``parity``: those of `Accelerator`.
     busy : Out
         A command is not answered yet. A cycle late.
     still : Out
@@ -83,9 +96,9 @@ class Link(wiring.Component):
 
     def __init__(self, format: LinkFormat, constants: bytes, parameters: int = 0,
                  load: data.StructLayout | None = None, input_width: int = 1,
-                 hidden_width: int = 1):
+                 hidden_width: int = 1, parity: bool = False):
         self._format, self._constants, self._parameters = format, constants, parameters
-        self._load = load
+        self._load, self._parity = load, parity
         members = {
             "received": In(stream.Signature(RECEIVED)), "sent": Out(stream.Signature(8)),
             "transfers": Out(stream.Signature(format.beat_width * format.beats)),
@@ -96,13 +109,15 @@ class Link(wiring.Component):
             "still": Out(1), "computes": Out(1), "wrong": Out(1)}
         if load is not None:
             members["load"] = Out(stream.Signature(load))
+        if parity:
+            members |= {name: In(8 * size) for name, size in CORRUPTED.items()}
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = FrameReceiver()
         m.submodules.buffer = buffer = FrameBuffer(self._format.buffer_bytes)
-        m.submodules.answers = answers = Answers(self._format, self._constants)
+        m.submodules.answers = answers = Answers(self._format, self._constants, self._parity)
         m.submodules.transmitter = transmitter = FrameTransmitter()
         m.submodules.images = images = ImageReader(self._format)
         wiring.connect(m, wiring.flipped(self.received), receiver.bytes)
@@ -139,7 +154,10 @@ class Link(wiring.Component):
             m.d.sync += use.eq(Use.IMAGES)
         variables = {"parameters": parameters, "next": following, "done": answers.done,
                      "restarts": self.restarts}
-        m.d.comb += answers.variables.eq(Cat(variables[name] for name in VARIABLES))
+        told = [variables[name] for name in VARIABLES]
+        if self._parity:
+            told += [getattr(self, name) for name in CORRUPTED]
+        m.d.comb += answers.variables.eq(Cat(told))
         entered = Signal(8)         # number of the first image that has not all gone in
         still = Signal()
         m.d.comb += [self.computes.eq(entered != answers.done),

@@ -22,7 +22,8 @@ class LoadedMemory(wiring.Component):
     form : LoadFormat
         Of the bus.
     kind : "block", "spram" or ""
-        What it is made of; "" is left to Yosys.
+        What it is made of; "" is left to Yosys. Of SPRAM all columns are but one that is a single
+        bit, which block RAM has room for.
 
     Members
     -------
@@ -44,14 +45,14 @@ class LoadedMemory(wiring.Component):
             word, offset = divmod(low, WORD_WIDTH)
             enable = Signal(name=f"enable_{number}")
             m.d.comb += enable.eq(self.load.enable & (self.load.word == word))
-            column = self._spram if self._kind == "spram" else self._block
+            column = self._spram if self._kind == "spram" and width > 1 else self._block
             m.d.comb += self.held[low:low + width].eq(
                 column(m, number, width, enable, self.load.data[offset:offset + width]))
             low += width
         return m
 
     def _block(self, m: Module, number: int, width: int, enable: Value, word: Value) -> Value:
-        attrs = NO_COLLISIONS | ({"ram_style": self._kind} if self._kind else {})
+        attrs = NO_COLLISIONS | ({"ram_style": "block"} if self._kind else {})
         m.submodules[f"rows_{number}"] = rows = memory.Memory(
             shape=width, depth=max(2, self._shape.entries), init=[], attrs=attrs)
         read, write = rows.read_port(), rows.write_port()

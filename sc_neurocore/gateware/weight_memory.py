@@ -6,11 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..families import Shape
 from ..network import IntegerLayer
-from ..parameters import LoadFormat
+from ..parameters import LoadFormat, with_parity
 from ..spec import fold_count
 from ..timing import MEMORY_LATENCY
 from .layouts import index_shape, load_bus
 from .loaded_memory import LoadedMemory
+from .parity import ParityCheck
 
 
 class WeightMemory(wiring.Component):
@@ -36,6 +37,8 @@ class WeightMemory(wiring.Component):
     form : LoadFormat, optional
         Where the weights are to be loaded. Then folds are as far from each other as ``shape`` has
         room for, and nothing is in it to begin with.
+    parity : bool
+        Rows have a parity bit above their weights.
 
     Attributes
     ----------
@@ -54,15 +57,24 @@ class WeightMemory(wiring.Component):
         With two ports: another row, and whether it counts.
     load : In, `layouts.load_bus`
         With ``form`` alone.
+    row_counts : In
+        With ``parity``: ``row``, and the second row if that counts, are used.
+    corrupted : Out
+        With ``parity``: a row that was used is corrupted. `timing.PARITY_LATENCY` cycles after
+        the row was out of its memory.
+    corrupted_row : Out
+        With ``parity``: its number; of two, that of ``row``.
     """
 
     def __init__(self, layer: IntegerLayer, lanes: int, kind: str = "block",
-                 shape: Shape | None = None, ports: int = 1, form: LoadFormat | None = None):
+                 shape: Shape | None = None, ports: int = 1, form: LoadFormat | None = None,
+                 parity: bool = False):
         self._layer, self._lanes, self._kind = layer, lanes, kind
         self._folds = fold_count(layer.n_output, lanes)
         rows = max(2, self._folds * layer.n_input)
-        self._shape = shape or Shape(1, rows, (lanes * layer.weight_width,))
-        self._form = form
+        self._width = lanes * layer.weight_width
+        self._shape = shape or Shape(1, rows, (self._width + parity,))
+        self._form, self._parity = form, parity
         self._ports = ports
         self.latency = MEMORY_LATENCY + (self._shape.banks > 1) + (ports > 1)
         members = {
@@ -73,6 +85,9 @@ class WeightMemory(wiring.Component):
             members |= {"second_row": In(members["row"].shape), "second_counts": In(1)}
         if form is not None:
             members["load"] = In(load_bus(form))
+        if parity:
+            members |= {"row_counts": In(1), "corrupted": Out(1),
+                        "corrupted_row": Out(members["row"].shape)}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -83,9 +98,11 @@ class WeightMemory(wiring.Component):
             output = Signal(len(rows.held), name="output", reset_less=True)
             m.d.comb += [rows.row.eq(self.row), Value.cast(self.weights).eq(output)]
             m.d.sync += output.eq(rows.held)
+            self._check(m, [output])
             return m
         rows = [self.row] if self._ports == 1 else [self.row, self.second_row]
         read = self._logic(m, rows) if self._kind == "logic" else self._block(m, rows)
+        self._check(m, read)
         if self._ports == 1:
             m.d.comb += Value.cast(self.weights).eq(read[0])
             return m
@@ -101,6 +118,23 @@ class WeightMemory(wiring.Component):
             m.d.sync += total.eq(first + Mux(counts, second, 0))
             m.d.comb += self.weights[lane].eq(total)
         return m
+
+    def _check(self, m: Module, read: list[Value]):
+        """Check what the rows hold, and report the first that is corrupted."""
+        if not self._parity:
+            return
+        checks = []
+        for port, held in enumerate(read):
+            check = ParityCheck(len(held), len(self.row), self.latency - (self._ports > 1))
+            m.submodules[f"parity_{port}" if port else "parity"] = check
+            row, counts = ((self.second_row, self.row_counts & self.second_counts) if port
+                           else (self.row, self.row_counts))
+            m.d.comb += [check.row.eq(row), check.counts.eq(counts), check.held.eq(held)]
+            checks.append(check)
+        first, last = checks[0], checks[-1]
+        m.d.comb += [self.corrupted.eq(first.corrupted | last.corrupted),
+                     self.corrupted_row.eq(Mux(first.corrupted, first.corrupted_row,
+                                               last.corrupted_row))]
 
     def _logic(self, m: Module, rows: list[Value]) -> list[Value]:
         """What the rows hold, two cycles later: the address waits, which is narrower than the
@@ -167,6 +201,7 @@ class WeightMemory(wiring.Component):
     def _rows(self) -> list[int]:
         width, lanes = self._layer.weight_width, self._lanes
         unsigned = (self._layer.weights & (2**width - 1)).tolist()
-        return [sum(weights[j] << width * lane
-                    for lane, weights in enumerate(unsigned[fold * lanes:(fold + 1) * lanes]))
+        return [with_parity(sum(weights[j] << width * lane for lane, weights
+                                in enumerate(unsigned[fold * lanes:(fold + 1) * lanes])),
+                            self._width * self._parity)
                 for fold in range(self._folds) for j in range(self._layer.n_input)]

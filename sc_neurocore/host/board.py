@@ -78,6 +78,15 @@ class Board:
         return self._session.status
 
     @property
+    def corrupted(self) -> tuple[int, int] | None:
+        """Layer and row of the first weights that were read and did not go with their parity.
+
+        As the board said when it was last asked, which `run` does; None without parity as well.
+        """
+        layer = self.status["corrupted_layer"]
+        return (layer - 1, self.status["corrupted_row"]) if layer else None
+
+    @property
     def format(self) -> LinkFormat:
         """Sizes of images and results."""
         return LinkFormat.of(self.network, self.status["beats"], self.status["count_width"],
@@ -192,7 +201,7 @@ def open(port: str, network: IntegerNetwork, *, spec: AcceleratorSpec | None = N
     network : IntegerNetwork
     spec : AcceleratorSpec, optional
         Its layout, if that is to be checked as well. If parameters are loaded there, they are,
-        unless the board has them.
+        unless the board has them, and not corrupted.
     baud : int
         Bits a second.
     timeout : float
@@ -218,7 +227,8 @@ def open(port: str, network: IntegerNetwork, *, spec: AcceleratorSpec | None = N
                                  "layout": None if spec is None else layout_hash(spec)}, retries)
         session.check("shape", "layout")
         board = Board(session, network)
-        if spec is not None and spec.loaded and board.status["parameters"] != crc:
+        if spec is not None and spec.loaded and (board.status["parameters"] != crc
+                                                 or board.corrupted):
             board.load(load_words(network, spec).tolist(), crc)
         session.check()
     except BaseException:

@@ -7,13 +7,12 @@ from time import monotonic
 from ..protocol import (
     BLOCK_BYTES,
     NUMBERS,
-    STATUS,
     VERSION,
     Answer,
     Command,
     Fault,
     Frame,
-    unpack_fields,
+    unpack_status,
 )
 from .line import Line, LinkError, describe, summary
 
@@ -94,7 +93,7 @@ class Session:
         if content[:1] != bytes([VERSION]):
             return f"has version {content[0] if content else None} of the link, not {VERSION}"
         try:
-            status = unpack_fields(STATUS, content)
+            status = unpack_status(content)
         except ValueError as error:
             return f"sends no status: {error}"
         for name, allowed in RANGES.items():

@@ -73,7 +73,7 @@ class Plan:
                 "folds": list(self.folds), "encoder_lanes": self.spec.encoder_lanes,
                 "beats": self.spec.beats, "memories": list(self.spec.memories),
                 "ports": list(self.spec.ports), "loaded": bool(self.spec.loaded),
-                "store_parts": self.spec.store_parts,
+                "store_parts": self.spec.store_parts, "parity": self.spec.parity,
                 "estimated_area": self.area.as_dict(), "clock_hz": self.goal.clock_hz,
                 "latency_cyc": self.pace.latency_cyc, "interval_cyc": self.pace.interval_cyc,
                 "latency_us": self.latency_us, "images_per_s": self.images_per_s,
@@ -84,7 +84,7 @@ class Plan:
         rows = [("lanes", _listed(self.spec.lanes)), ("folds", _listed(self.folds)),
                 ("encoder lanes", str(self.spec.encoder_lanes)),
                 ("weights in", ", ".join(self.spec.memories)
-                 + ", loaded" * bool(self.spec.loaded)),
+                 + ", loaded" * bool(self.spec.loaded) + ", with parity" * self.spec.parity),
                 ("rows a cycle", _listed(self.spec.ports)),
                 ("LUTs", _of(self.area.lut_equivalents, has.luts)),
                 ("flip-flops", _of(self.area.flip_flops, has.flip_flops)),
@@ -104,7 +104,7 @@ class Plan:
 def plan(network: IntegerNetwork, device: Device | str, *, latency_us: float | None = None,
          images_per_s: float | None = None, clock_hz: float | None = None, beats: int = 8,
          inputs: npt.ArrayLike | None = None, activity: float = EXPECTED_ACTIVITY,
-         loaded: bool = False) -> Plan:
+         loaded: bool = False, parity: bool = False) -> Plan:
     """Choose a layout for a device.
 
     With a goal it is the smallest one that reaches it, by what is found; without, the fastest one
@@ -128,6 +128,8 @@ def plan(network: IntegerNetwork, device: Device | str, *, latency_us: float | N
         Without them: share of inputs and neurons that spike in a timestep.
     loaded : bool
         Parameters are to be loaded into the running circuit; then weights may be in SPRAM.
+    parity : bool
+        Rows of weights are to have parity; then they are not made of logic.
 
     Returns
     -------
@@ -150,7 +152,7 @@ def plan(network: IntegerNetwork, device: Device | str, *, latency_us: float | N
     workload = _workload(network, inputs, activity)
 
     def search(each: Device, loading: bool = loaded) -> Search:
-        shaped = replace(base, family=each.family)
+        shaped = replace(base, family=each.family, parity=parity)
         if loading:
             shaped = replace(shaped.with_loading(network),
                              store_parts=STORE_PARTS.get(each.family, 1))

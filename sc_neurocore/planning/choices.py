@@ -72,7 +72,7 @@ def _kinds(base: AcceleratorSpec, network: IntegerNetwork, index: int, folds: in
            ) -> list[str]:
     """What a weight memory may be made of."""
     if not base.loaded:
-        return ["block", "logic"] if bits <= LOGIC_BITS else ["block"]
+        return ["block", "logic"] if bits <= LOGIC_BITS and not base.parity else ["block"]
     fits_spram = folds * base.fold_rows(network, index) <= SPRAM_ROWS
     return ["block", "spram"] if base.family == "ice40" and fits_spram else ["block"]
 

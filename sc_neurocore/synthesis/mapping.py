@@ -7,7 +7,7 @@ from typing import Any
 
 from ..extras import ToolError
 from ..verilog import without_brackets
-from . import output_registers, tools, write_clocks
+from . import memory_files, output_registers, tools, write_clocks
 from .area import Area, cell_counts, measure
 from .devices import FAMILIES, Device, find_device
 
@@ -94,8 +94,8 @@ def map_verilog(text: str, top: str, device: Device | str, *, use_output_registe
     family, extra = _target(device)
     command = " ".join(part for part in (SCRIPTS[family], extra, options) if part)
     with tools.working_folder(folder) as working:
-        (working / f"{top}.v").write_text(without_brackets(text), encoding="utf-8")
-        (working / "map.ys").write_text(f"read_verilog {top}.v\n{command} -top {top}\n"
+        source = memory_files.write(without_brackets(text), top, working)
+        (working / "map.ys").write_text(f"read_verilog {source}\n{command} -top {top}\n"
                                         "delete t:$scopeinfo\nwrite_json mapped.json\n")
         run_yosys(working, native=native)
         netlist = json.loads((working / "mapped.json").read_text(encoding="utf-8"))

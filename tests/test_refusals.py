@@ -65,7 +65,8 @@ REFUSED = {
                ValueError, r"x must have shape \(2, 4\) or .*, not \(3, 4\)"),
     "memories of a device": (
         lambda: planning.assess(
-            NETWORK, replace(SPEC.with_loading(NETWORK), memories=("spram",)), "ecp5-25k"),
+            NETWORK, replace(SPEC.with_loading(NETWORK), memories=("spram",), family="ice40"),
+            "ecp5-25k"),
         ValueError, "Memories must be block on ecp5-25k"),
     "images of a workload": (lambda: Workload.of_images(NETWORK, NO_IMAGE), ValueError,
                              "Images must be at least one"),

@@ -23,18 +23,22 @@ class Missed:
 class Explanation:
     """Why something of a file, or of each file of a folder, is not reached.
 
-    ``what`` is a regular expression for the whole of it: no line numbers, which change.
+    ``what`` is that of what is missed, or a regular expression for the whole of it between slashes;
+    it has no line numbers, which change. ``sometimes``: it depends on the machine, or on time.
     """
 
     file: str
     what: str
     reason: str
+    sometimes: bool = False
 
     def explains(self, missed: Missed) -> bool:
         """Whether this is the reason."""
         in_file = missed.file == self.file or (self.file.endswith("/")
                                                and missed.file.startswith(self.file))
-        return in_file and re.fullmatch(self.what, missed.what) is not None
+        return in_file and (self.what == missed.what or (
+            self.what[0] == self.what[-1] == "/"
+            and re.fullmatch(self.what[1:-1], missed.what) is not None))
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class Judged:
 
 
 def explanations(file: Path) -> list[Explanation]:
-    """Those of a TOML file, whose tables ``unreached`` have file, what and reason.
+    """Those of a TOML file: tables ``unreached`` with the fields of `Explanation`, ``what`` perhaps
+    a list.
 
     Raises
     ------
@@ -85,7 +90,7 @@ def explanations(file: Path) -> list[Explanation]:
         try:
             patterns = entry.pop("what")
             for pattern in [patterns] if isinstance(patterns, str) else patterns:
-                re.compile(pattern)
+                re.compile(pattern[1:-1] if pattern.startswith("/") else "")
                 read.append(Explanation(what=pattern, **entry))
         except (KeyError, TypeError, re.error) as error:
             raise ValueError(f"{file}: entry {number} must have file, what and reason: {error}"
@@ -98,4 +103,5 @@ def judge(missed: Sequence[Missed], reasons: Sequence[Explanation]) -> Judged:
     with_reasons = tuple((each, next((why for why in reasons if why.explains(each)), None))
                          for each in missed)
     used = {why for _, why in with_reasons}
-    return Judged(with_reasons, tuple(why for why in reasons if why not in used))
+    return Judged(with_reasons, tuple(
+        why for why in reasons if why not in used and not why.sometimes))

@@ -60,7 +60,7 @@ MISSED = [unreached.Missed("gateware/uart.py", "count[2] rises", 0),
 
 def test_each_reason_is_needed_and_each_point_has_one(tmp_path):
     file = tmp_path / "unreached.toml"
-    file.write_text('[[unreached]]\nfile = "gateware/"\nwhat = ["count.*", "other"]\n'
+    file.write_text('[[unreached]]\nfile = "gateware/"\nwhat = ["/count.*/", "other"]\n'
                     'reason = "Too slow."\n')
     judged = unreached.judge(MISSED, unreached.explanations(file))
     assert not judged.holds

@@ -15,12 +15,14 @@ from amaranth.hdl import _nir
 
 from sc_neurocore.cosim import coverage
 
-from .gateware_points import wholes
+from .gateware_points import DRAWN, wholes
 
 _DECLARED = re.compile(r"^  (?:input |output )?(?:wire|reg) (?:\[\d+:0\] )?"
                        r"\\?([^\s;]+) *(\[[^;\n]*)?(?: = [^;\n]*)?;$", re.MULTILINE)
 
 
+DRAWING = ("test_random_networks.py",)
+"""Tests whose networks are drawn at random, and layouts with them."""
 CHANGED = ((_nir.Matches, "__init__"), (rtlil.Case, "emit"), (rtlil.Switch, "emit"),
            (back, "convert"), (coverage, "folder"))
 """What `begin` replaces."""
@@ -81,6 +83,12 @@ def pytest_addoption(parser: Any) -> None:
 def pytest_configure(config: Any) -> None:
     """Begin."""
     begin(config.getoption("--coverage-folder"))
+
+
+def pytest_runtest_setup(item: Any) -> None:
+    """Keep apart what counts in designs that are drawn at random."""
+    folder = item.config.getoption("--coverage-folder").resolve()
+    coverage.folder = folder / DRAWN if item.path.name in DRAWING else folder
 
 
 def begin(folder: Path) -> None:

@@ -15,6 +15,7 @@ import sc_neurocore.gateware
 
 GATEWARE = Path(sc_neurocore.gateware.__file__).parent
 
+DRAWN = "drawn"
 NOWHERE = ("", 0)
 _POSITION = re.compile(r' *[/(]\* src = "([^"]*)" \*[/)]')
 _MUX = re.compile(r'\?( \(\* src = "[^"]*" \*\))')
@@ -47,7 +48,9 @@ def points(folder: Path, gateware: Path = GATEWARE) -> dict[Point, bool]:
     Parameters
     ----------
     folder : Path
-        Counts and Verilog, as `cosim.coverage` leaves them.
+        Counts and Verilog, as `cosim.coverage` leaves them. Those in its folder `DRAWN` are of
+        designs that nobody chose, so wide that their tests reach little of it: they reach points,
+        and add none.
     gateware : Path
         Folder of the gateware; what comes from elsewhere is left out.
 
@@ -56,6 +59,14 @@ def points(folder: Path, gateware: Path = GATEWARE) -> dict[Point, bool]:
     ValueError
         If a file has something else than counts.
     """
+    known = _counted(folder, gateware)
+    for point, was_reached in _counted(folder / DRAWN, gateware).items():
+        if point in known:
+            known[point] = known[point] or was_reached
+    return known
+
+
+def _counted(folder: Path, gateware: Path) -> dict[Point, bool]:
     counts: dict[str, dict[str, bool]] = defaultdict(dict)
     for file in sorted(folder.glob("*.dat")):
         reached = counts[file.name.partition("-")[0]]

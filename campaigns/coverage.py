@@ -57,6 +57,7 @@ def table(counted: dict[Point, bool], modules: Iterable[python_points.Module]) -
         name = (f"`gateware/{file}`" if folder == "gateware" else f"`{folder}/`" if folder
                 else "other files")
         rows.setdefault(name, Counter()).update(module.counts)
+    rows = {name: row for name, row in sorted(rows.items()) if row.total()}
     rows["all"] = sum(rows.values(), Counter())
     kinds = ("branches", "toggles", "statements", "Python branches")
     lines = ["| | branches of the gateware | toggles | Python statements | Python branches |",

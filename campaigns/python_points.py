@@ -28,7 +28,7 @@ def modules(folder: Path, root: Path) -> list[Module]:
     coverage.combine([str(folder)], keep=True)
     coverage.save()
     coverage.html_report(directory=str(folder / "html"), show_contexts=False)
-    report = folder / "counts.json"
+    report = folder / "report.json"
     coverage.json_report(outfile=str(report))
     return [_module(Path(name), entry, root)
             for name, entry in json.loads(report.read_text())["files"].items()]

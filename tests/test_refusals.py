@@ -8,6 +8,7 @@ import pytest
 from sc_neurocore import cosim, planning
 from sc_neurocore.conversion import ConvertedSNN
 from sc_neurocore.cosim.pins import verify_at_pins
+from sc_neurocore.gateware.uart import UartReceiver
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.planning.workload import Workload
 from sc_neurocore.spec import AcceleratorSpec
@@ -74,6 +75,7 @@ REFUSED = {
                          "Verification needs at least one image"),
     "images at pins": (lambda: verify_at_pins(NETWORK, NO_IMAGE, SPEC, None, 4), ValueError,
                        "Verification needs at least one image"),
+    "divisor": (lambda: UartReceiver(3), ValueError, "Divisor must be at least 4, not 3"),
     "stages": (lambda: verify_stages(NETWORK, NO_IMAGE, SPEC, ()), ValueError,
                "Stages must be at least one"),
     "family of a netlist": (

@@ -12,8 +12,8 @@ BOARD  ?= icebreaker
 DIGITS := build/demo/network.safetensors
 
 .PHONY: help setup demo bitstream test lint verilog check-verilog regress formal mutation fuzz \
-        random faults benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest newest \
-        dist lock clean
+        random coverage faults benchmarks benchmarks-conversion benchmarks-hardware benchmark-data oldest \
+        newest dist lock clean
 
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate, build a bitstream, report"
@@ -25,6 +25,7 @@ help:
 	@echo "make regress   test, and the longer runs"
 	@echo "make random NETWORKS=1000 SEED=1   other random networks than those of make regress"
 	@echo "make mutation  faults that Yosys plants in the gateware, and what finds them"
+	@echo "make coverage  what the tests reach of the gateware and of the package, and why not the rest"
 	@echo "make oldest, make newest   the tests with the oldest and the newest versions of everything"
 	@echo "make dist      wheel and sdist, and the demo with each of them"
 	@echo "make lock      lock the versions of today, requirements/dev.lock"
@@ -108,6 +109,9 @@ random: $(READY)
 
 mutation: $(READY)
 	$(BIN)/python -m campaigns.mutation --jobs $(JOBS)
+
+coverage: $(READY)
+	$(BIN)/python -m campaigns.coverage --jobs $(JOBS)
 
 # The tests with the oldest and the newest versions that pyproject allows.
 oldest: ALLOWED := --constraint requirements/oldest.txt

@@ -23,6 +23,7 @@ class Teller:
         self._design, self._steps, self._sink = design, steps, sink
         self._place = random.randrange(sum(COUNTERS.values()))
         self.echo: list[int] = []
+        self._offers = False
         self._quiet = 0
         self._waits = False
         self.done = False
@@ -34,8 +35,9 @@ class Teller:
         self._place = (self._place + 1) % sum(COUNTERS.values())
         design.counter_place.value = self._place
         design.counter_byte.value = 0xC0 + self._place
-        design.echo__valid.value = bool(self.echo)
-        if self.echo:
+        self._offers |= bool(self.echo) and random.random() < 0.3
+        design.echo__valid.value = self._offers
+        if self._offers:
             design.echo__payload.value = self.echo[0]
             design.echo_last.value = len(self.echo) == 1
         if self._waits and self._quiet < 60:
@@ -50,8 +52,9 @@ class Teller:
 
     def sample(self, cycle: int) -> None:
         self._quiet = 0 if self._design.frame__valid.value == 1 else self._quiet + 1
-        if self.echo and self._design.echo__ready.value == 1:
+        if self._offers and self._design.echo__ready.value == 1:
             self.echo.pop(0)
+            self._offers = False
 
 
 def frames(items: list[int]) -> list[bytes]:

@@ -112,7 +112,7 @@ def test_the_clock_does_not_stop_in_the_middle_of_an_answer():
     network, spec = load_network(REFERENCE), AcceleratorSpec((16, 2), 8)
     images = network.intensities(digits().test_images[:60])
     with (virtual_board.start(network, spec, CACHE) as running,
-          host.open(running.port, network, timeout=0.3) as opened):
+          host.open(running.port, network, timeout=2) as opened):
         for image in images:        # whose answers begin at all places of a byte's time
             opened.run(image)
         assert not opened.activity.faults

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import require
+from . import coverage
 from .tools import ToolError, Verilator, check_libpython, find_verilator
 
 JOB_VARIABLE = "SC_NEUROCORE_JOB"
@@ -77,14 +78,17 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
 
     check_libpython()
     verilator = find_verilator()
-    control, arguments = _waivers(verilator), ["-Wall"] if lint else ["-Wno-fatal"]
+    counting = coverage.options(text, lint=lint)
+    control = _waivers(verilator)
+    arguments = ["-Wall" if lint else "-Wno-fatal", *counting]
     if not (internals or waves):
         control += f'public_flat_rw -module "{top}" -var "*"\n'
         arguments.append("--no-public-flat-rw")     # cocotb's runner says the opposite before
     # The executable is linked to cocotb's libraries where they are now.
     tools = [verilator.version, waves, _MAKEFLAGS, sys.version, version("cocotb"),
-             str(config.libs_dir)]
-    compiled = folder.resolve() / _key(text, top, control, *tools, *arguments)
+             str(config.libs_dir), *counting]
+    key = _key(text, top, control, *tools, *arguments)
+    compiled = folder.resolve() / coverage.name(key, counting)
     if (compiled / top).exists():
         return compiled
     compiled.parent.mkdir(parents=True, exist_ok=True)
@@ -189,8 +193,8 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
                 extra_env={JOB_VARIABLE: str(job_file),
                            # Otherwise cocotb rewrites the assertions of all that is imported.
                            "COCOTB_REWRITE_ASSERTION_FILES": f"{module.rpartition('.')[2]}.py"},
-                waves=waves is not None,
-                test_args=trace_arguments, plusargs=list(plusargs), log_file=log)
+                waves=waves is not None, test_args=trace_arguments, log_file=log,
+                plusargs=[*plusargs, *coverage.arguments(compiled, top)])
             tests, failures = get_results(results)
         except (Exception, SystemExit) as error:
             raise SimulationError(f"The simulation of {top} broke off ({error}); its log is {log}:"

@@ -16,8 +16,14 @@
 
 #include "Vboard.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 namespace {
+
+// A program that counts coverage is told the file for it before what the design asks for.
+constexpr int FIXED_ARGUMENTS = VM_COVERAGE ? 4 : 3;
 
 // Drives the pin rx: a start bit, eight data bits, a stop bit.
 class Sender {
@@ -96,7 +102,7 @@ void write_byte(int terminal, uint8_t byte) {
 }  // namespace
 
 int main(int count, char **arguments) {
-    if (count < 3) return 2;
+    if (count < FIXED_ARGUMENTS) return 2;
     const int terminal = std::atoi(arguments[1]);
     const unsigned divisor = std::atoi(arguments[2]);
     std::signal(SIGINT, SIG_IGN);                   // the parent decides when it is over
@@ -106,7 +112,7 @@ int main(int count, char **arguments) {
     context.commandArgs(count, arguments);
     Vboard board(&context);
     Sender sender(divisor);
-    Receiver receiver(divisor, count == 3);         // with further arguments a byte may be damaged
+    Receiver receiver(divisor, count == FIXED_ARGUMENTS);  // with further arguments a byte may be damaged
     const auto cycle = [&] {
         board.clk = 0;
         board.eval();
@@ -126,7 +132,12 @@ int main(int count, char **arguments) {
     for (;;) {
         pollfd files[2] = {{terminal, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
         if (poll(files, 2, quiet < patience ? 0 : -1) < 0 && errno != EINTR) fail("poll");
-        if (files[1].revents) return 0;
+        if (files[1].revents) {
+#if VM_COVERAGE
+            context.coveragep()->write();
+#endif
+            return 0;
+        }
         if (files[0].revents & POLLIN && sender.waiting() < 4096) {
             uint8_t bytes[4096];
             const ssize_t size = read(terminal, bytes, sizeof bytes);

@@ -13,6 +13,7 @@ from .. import verilog
 from ..extras import ToolError, require
 from ..network import IntegerNetwork
 from ..spec import AcceleratorSpec
+from . import coverage
 from .simulation import WAIVERS, _keep, _key, _tail, _waivers
 from .tools import find_verilator
 
@@ -78,10 +79,12 @@ def compile_board(text: str, folder: Path, top: str = TOP, main: Path = MAIN, *,
     """
     verilator = find_verilator()
     waivers = _waivers(verilator)
-    options = ["-Wall", "-CFLAGS", "-O2"] if lint else ["-Wno-fatal"]
-    makeflags = _MAKEFLAGS + ("" if lint else _UNOPTIMIZED)
-    compiled = folder.resolve() / _key(text, waivers, main.read_text(), verilator.version,
-                                       makeflags, options)
+    counting = coverage.options(text, lint=lint)
+    options = (["-Wall", *counting] if counting else ["-Wall", "-CFLAGS", "-O2"] if lint else
+               ["-Wno-fatal"])
+    makeflags = _MAKEFLAGS + ("" if lint and not counting else _UNOPTIMIZED)
+    key = _key(text, waivers, main.read_text(), verilator.version, makeflags, options)
+    compiled = folder.resolve() / coverage.name(key, counting)
     if (compiled / top).exists():
         return compiled / top
     compiled.parent.mkdir(parents=True, exist_ok=True)
@@ -128,8 +131,9 @@ class VirtualBoard:
         self._terminal = terminal
         tty.setraw(terminal)
         self._process = subprocess.Popen(
-            [str(program), str(board), str(divisor), *plusargs], stdin=subprocess.PIPE,
-            pass_fds=[board], stdout=subprocess.DEVNULL)
+            [str(program), str(board), str(divisor),
+             *coverage.arguments(program.parent, program.name), *plusargs],
+            stdin=subprocess.PIPE, pass_fds=[board], stdout=subprocess.DEVNULL)
         os.close(board)
 
     def wait(self) -> None:

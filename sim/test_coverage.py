@@ -1,0 +1,76 @@
+"""What a simulation does not reach is found, in the lines of the gateware."""
+
+from pathlib import Path
+
+import pytest
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from campaigns import covering, gateware_points, unreached
+from campaigns.coverage import table
+
+
+class Planted(wiring.Component):
+    """Counts in a number of three bits, which its bench leaves at 3."""
+
+    def __init__(self):
+        super().__init__({"go": In(1), "count": Out(3)})
+
+    def elaborate(self, platform):
+        m = Module()
+        full = Signal()
+        lanes = [Signal(name=f"lane_{lane}") for lane in range(2)]
+        m.d.sync += lanes[1].eq(Mux(full, 0, self.count[0]))
+        m.d.comb += lanes[0].eq(0)
+        with m.If(self.go):
+            m.d.sync += self.count.eq(self.count + 1)
+        with m.Elif(self.count == 6):
+            m.d.comb += full.eq(1)
+        with m.Switch(self.count):
+            with m.Case(2):
+                m.d.sync += lanes[1].eq(1)
+            with m.Case(5):
+                m.d.sync += lanes[1].eq(0)
+        return m
+
+
+UNREACHED = {
+    "full[0] rises", "full[0] falls", "count[1] falls", "count[2] rises", "count[2] falls",
+    "lane_#[0] falls",
+    "m.d.sync += lanes[1].eq(Mux(full, 0, self.count[0])): first value",
+    "with m.Elif(self.count == 6):: taken", "with m.Case(5):: taken"}
+
+
+def test_what_is_not_reached_is_found(tmp_path, simulate, monkeypatch):
+    for owner, name in covering.CHANGED:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    covering.begin(tmp_path / "counts")
+    simulate(Planted(), "bench_coverage")
+    points = gateware_points.points(tmp_path / "counts", Path(__file__).parent)
+    assert {point.what for point, reached in points.items() if not reached} == UNREACHED
+    assert {"count[0] falls", "lane_#[0] rises", "with m.Case(2):: taken"} <= {
+        point.what for point, reached in points.items() if reached}
+    assert "`gateware/test_coverage.py` | 5 of 8 | 6 of 12 |" in table(points, [])
+
+
+MISSED = [unreached.Missed("gateware/uart.py", "count[2] rises", 0),
+          unreached.Missed("host/line.py", "raise", 7)]
+
+
+def test_each_reason_is_needed_and_each_point_has_one(tmp_path):
+    file = tmp_path / "unreached.toml"
+    file.write_text('[[unreached]]\nfile = "gateware/"\nwhat = ["/count.*/", "other"]\n'
+                    'reason = "Too slow."\n')
+    judged = unreached.judge(MISSED, unreached.explanations(file))
+    assert not judged.holds
+    assert judged.unexplained == [MISSED[1]]
+    assert [why.what for why in judged.needless] == ["other"]
+    assert unreached.judge(MISSED[:1], unreached.explanations(file)[:1]).holds
+
+
+def test_a_reason_must_say_of_what(tmp_path):
+    file = tmp_path / "unreached.toml"
+    file.write_text('[[unreached]]\nfile = "gateware/"\nreason = "Too slow."\n')
+    with pytest.raises(ValueError, match="entry 1 must have file, what and reason"):
+        unreached.explanations(file)

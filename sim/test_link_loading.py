@@ -31,8 +31,11 @@ def board():
 
 
 def opened_empty(port):
-    """A board that has no parameters yet."""
-    return host.Board(Session(Line(port, host.BAUD, 0.2), {}, 30), NETWORK)
+    """A board that has no parameters yet.
+
+    Under the noise here four of five attempts at a LOAD of 154 words fail.
+    """
+    return host.Board(Session(Line(port, host.BAUD, 0.2), {}, retries=100), NETWORK)
 
 
 def words(seed):

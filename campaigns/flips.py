@@ -12,6 +12,9 @@ _MODULE = re.compile(r"^module (\\\S+ |[\w$]+)\s*\(.*?^endmodule", re.MULTILINE 
 _REGISTER = re.compile(rf"^  reg (?:\[(\d+):0\] )?({_NAME})(?: ?\[(\d+):0\])?(?: = [^;]*)?;$",
                        re.MULTILINE)
 _SINGLE = re.compile(rf"^(  always @\(posedge \S+\)\n    )({_NAME}) ?<= (.*);$", re.MULTILINE)
+_GUARDED = re.compile(r"^(  always @\(posedge \S+\))\n(    if \(.*;\n(?:    else .*;\n)*)",
+                      re.MULTILINE)
+"""What Yosys makes of enables and resets: ``if (rst) count <= 2'h0;`` and ``else …`` lines."""
 _BLOCK = re.compile(r"^  always @\(posedge (\S+)\) begin\n.*?^  end$", re.MULTILINE | re.DOTALL)
 
 
@@ -98,7 +101,13 @@ def _in_module(text: str, module: str, top: str, states: list[State]) -> str:
                              f"({at.width}'d1 << {top}.flip_bit);")
         return "\n".join(lines)
 
-    return _BLOCK.sub(block, _SINGLE.sub(single, text))
+    return _BLOCK.sub(block, _SINGLE.sub(single, _GUARDED.sub(_as_block, text)))
+
+
+def _as_block(guarded: re.Match[str]) -> str:
+    """Assignments on lines of their own."""
+    lines = re.sub(rf" ({_NAME}) ?(\[[\d:]+\])? ?<= ", r"\n      \1\2 <= ", guarded[2])
+    return f"{guarded[1]} begin\n{lines}  end\n"
 
 
 def _with_constants(text: str, module: str, top: str, states: list[State]) -> str:

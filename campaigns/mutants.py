@@ -40,7 +40,7 @@ class Mutant:
 
 def kind(module: str) -> str:
     """What a module is, whatever its place: ``neurons`` of ``accelerator.layer_1.neurons``."""
-    parts = [re.sub(r"_\d+$", "", part) for part in module.split(".")]
+    parts = [re.sub(r"_\d+$|\$\d+$", "", part) for part in module.split(".")]
     return ".".join(parts[-2:] if parts[-1] in ("queue", "halves") else parts[-1:])
 
 

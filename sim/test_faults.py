@@ -52,6 +52,18 @@ def test_a_board_that_stopped_restarts_itself(board):
     assert restarts >= 2
 
 
+def test_an_answer_that_is_cut_spoils_no_other(board):
+    """An answer that becomes one of another kind in its middle ends, and the next one is whole."""
+    program, states = board
+    kind = named(states, "board.link.answers", "kind")
+    noticed = 0
+    for cycle in range(2_000, 3_500, 100):      # the status that the host asks for first
+        _, second, activity, _ = run(program, faults.Flip(kind, 1, 0, cycle))
+        assert not differences(second, golden.run(NETWORK, IMAGES[:9]))
+        noticed += activity.faults.total()
+    assert noticed >= 10
+
+
 def test_no_flipped_bit_hangs_the_board(board):
     program, states = board
     random = np.random.default_rng(7)

@@ -107,13 +107,15 @@ class Answers(wiring.Component):
         neuron = Signal(index_shape(self._format.n_output))
         place = Signal(range(max(self._format.neuron_bytes,
                                  len(self._constants) + self._variables) + 1))
+        counted = Signal.like(self.counter_place)
         word = self._results(m, number, neuron)
 
         m.d.comb += [self.frame.payload.data.eq(byte), self.frame.payload.last.eq(last)]
         with m.FSM():
             with m.State("CHOOSE"):
                 m.d.comb += self.idle.eq(~pending.as_value().any() & (self.answered == self.done))
-                m.d.sync += [numbered.eq(0), last.eq(0), neuron.eq(0), place.eq(0)]
+                # All of them, so that a flipped bit spoils no answer but this one.
+                m.d.sync += [numbered.eq(0), last.eq(0), neuron.eq(0), place.eq(0), counted.eq(0)]
                 m.next = "OFFER"
                 self._choose(m, pending, refused, asked, kind, number, byte)
             with m.State("OFFER"):
@@ -130,7 +132,7 @@ class Answers(wiring.Component):
                 with m.If(~numbered):
                     m.d.sync += [byte.eq(number), last.eq(kind == Kind.LOADED)]
                 with m.Else():
-                    self._content(m, kind, fault, word, neuron, place, byte, last)
+                    self._content(m, kind, fault, word, neuron, place, counted, byte, last)
 
         # After the FSM, as to be told something is stronger than to have said it.
         with m.If(self.tell_error):
@@ -188,11 +190,9 @@ class Answers(wiring.Component):
         return read.data
 
     def _content(self, m: Module, kind: Value, fault: Value, word: Value, neuron: Value,
-                 place: Value, byte: Value, last: Value):
+                 place: Value, counted: Value, byte: Value, last: Value):
         """Fetch a byte of what comes after the header."""
         size = self._format.neuron_bytes
-        counted = Signal.like(self.counter_place)
-        is_last = counted == sum(COUNTERS.values()) - 1
         variables = [self.variables.word_select(index, 8) for index in range(self._variables)]
         head = [*(Const(value, 8) for value in self._constants), *variables]
         m.d.sync += place.eq(place + 1)
@@ -205,7 +205,8 @@ class Answers(wiring.Component):
                     with m.If(self.counter_place != counted):
                         m.next = "FETCH"
                     with m.Else():
-                        m.d.sync += [counted.eq(Mux(is_last, 0, counted + 1)), last.eq(is_last)]
+                        m.d.sync += [counted.eq(counted + 1),
+                                     last.eq(counted == sum(COUNTERS.values()) - 1)]
             with m.Case(Kind.ECHO):
                 m.d.comb += self.echo.ready.eq(1)
                 m.d.sync += [byte.eq(self.echo.payload), last.eq(self.echo_last)]

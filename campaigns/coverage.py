@@ -20,9 +20,8 @@ import click
 
 from benchmarks.readme import updated
 
-from . import python_points, unreached
+from . import ROOT, python_points, unreached
 from .gateware_points import Point, points
-from .subjects import ROOT
 
 OUTPUT = Path("build/coverage")
 DOCUMENT = ROOT / "docs" / "verification.md"

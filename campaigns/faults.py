@@ -31,9 +31,9 @@ from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.storage import load_network
 from sc_neurocore.timing import longest_image
 
-from . import flipped_rows, flips
+from . import CACHE, ROOT, flipped_rows, flips
 from .flipped_weights import accuracies, plot
-from .subjects import CACHE, ROOT
+from .tops import board_network
 
 OUTPUT = Path("build/faults")
 REFERENCE = ROOT / "hdl" / "reference.safetensors"
@@ -290,13 +290,6 @@ def attack_rows(network: IntegerNetwork, spec: AcceleratorSpec, images: npt.NDAr
         outcomes = list(pool.map(test.run_row, chosen))
     return flipped_rows.judge(chosen, [report for report, _ in outcomes],
                               [is_right for _, is_right in outcomes])
-
-
-def board_network() -> tuple[IntegerNetwork, AcceleratorSpec]:
-    """A network that keeps the accelerator busy while its images come in."""
-    from common import random_network
-
-    return random_network((21, 7, 3), seed=4), AcceleratorSpec((1, 1), 4)
 
 
 @click.command()

@@ -12,8 +12,7 @@ _MODULE = re.compile(r"^module (\\\S+ |[\w$]+)\s*\(.*?^endmodule", re.MULTILINE 
 _REGISTER = re.compile(rf"^  reg (?:\[(\d+):0\] )?({_NAME})(?: ?\[(\d+):0\])?(?: = [^;]*)?;$",
                        re.MULTILINE)
 _SINGLE = re.compile(rf"^(  always @\(posedge \S+\)\n    )({_NAME}) ?<= (.*);$", re.MULTILINE)
-_GUARDED = re.compile(r"^(  always @\(posedge \S+\))\n(    if \(.*;\n(?:    else .*;\n)*)",
-                      re.MULTILINE)
+_GUARDED = re.compile(r"^(  always @\(posedge \S+\))\n((?: {4,}(?:if|else) .*\n)+)", re.MULTILINE)
 """What Yosys makes of enables and resets: ``if (rst) count <= 2'h0;`` and ``else …`` lines."""
 _BLOCK = re.compile(r"^  always @\(posedge (\S+)\) begin\n.*?^  end$", re.MULTILINE | re.DOTALL)
 

@@ -22,11 +22,11 @@ import click
 
 from benchmarks.readme import updated
 
-from . import mutants
+from . import ROOT, mutants
 from .subjects import Subject, subjects
 
 OUTPUT = Path("build/mutation")
-DOCUMENT = Path(__file__).parents[1] / "docs" / "verification.md"
+DOCUMENT = ROOT / "docs" / "verification.md"
 WANTED = 0.95
 """Of the mutants that are not equivalent."""
 

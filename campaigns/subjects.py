@@ -1,6 +1,5 @@
 """Designs that are attacked, and the checks that are to notice it."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -9,22 +8,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import test_axi
+import test_link
+from common import random_network
 
-ROOT = Path(__file__).parents[1]
-SIM = ROOT / "sim"
-CACHE = ROOT / "build" / "simulations"
-sys.path.insert(0, str(SIM))    # the benches, and what they share
+from sc_neurocore import cosim, golden, verilog
+from sc_neurocore.cosim import simulation
+from sc_neurocore.cosim.simulation import SimulationError
+from sc_neurocore.gateware import frame_buffer, framing, uart
+from sc_neurocore.gateware.link import Link
+from sc_neurocore.gateware.watchdog import Watchdog
+from sc_neurocore.network import IntegerNetwork
+from sc_neurocore.spec import AcceleratorSpec
 
-import test_link  # noqa: E402
-from common import random_network  # noqa: E402
-
-from sc_neurocore import cosim, golden, verilog  # noqa: E402
-from sc_neurocore.cosim import simulation  # noqa: E402
-from sc_neurocore.cosim.simulation import SimulationError  # noqa: E402
-from sc_neurocore.gateware import frame_buffer, framing, uart  # noqa: E402
-from sc_neurocore.gateware.link import Link  # noqa: E402
-from sc_neurocore.network import IntegerNetwork  # noqa: E402
-from sc_neurocore.spec import AcceleratorSpec  # noqa: E402
+from . import CACHE, SIM
+from .tops import AxiPorts, Board, Parity, board_network
 
 RUNS = 3
 """Of `cosim.verify`, with other stalls and with a reset at another time."""
@@ -126,7 +124,7 @@ class Component:
         return ""
 
 
-Subject = Accelerator | Component
+Subject = Accelerator | Component | Parity | AxiPorts | Board
 
 
 def _mirrored(network: IntegerNetwork, threshold: int) -> IntegerNetwork:
@@ -187,4 +185,12 @@ def subjects() -> list[Subject]:
         Component("link that loads", test_link.LoadedMemory, "bench_link",
                   link | {"address_width": test_link.ADDRESS_WIDTH, "count": 150},
                   ("link", "images", "words")),
+        Component("watchdog", lambda: Watchdog(29), "bench_watchdog", {"limit": 29}),
+        Parity("parity", "folds", ("parity", "weight_memory")),
+        Parity("parity, loaded", "loaded", ("accelerator", "parity", "weight_memory", "rows")),
+        Parity("parity, two rows", "two ports", ("weight_memory",)),
+        AxiPorts("AXI", *test_axi.CASES["padded"],
+                 ("axi", "images", "results", "registers", "bus", "counters", "watchdog")),
+        AxiPorts("AXI that loads", *test_axi.CASES["loaded"], ("axi", "registers")),
+        Board("board", *board_network(), ("board",)),
     ]

@@ -9,13 +9,14 @@ from common import CACHE
 from test_axi import TOP, packets
 
 from campaigns import faults, flips
+from campaigns.tops import board_network
 from sc_neurocore import golden, host
 from sc_neurocore.cosim import simulation, virtual_board
 from sc_neurocore.gateware.axi_top import AxiTop
 from sc_neurocore.results import differences
 from sc_neurocore.verilog import component_text
 
-NETWORK, SPEC = faults.board_network()
+NETWORK, SPEC = board_network()
 IMAGES = np.random.default_rng(3).integers(0, 256, (40, NETWORK.n_input))
 
 

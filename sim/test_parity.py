@@ -51,7 +51,7 @@ def design(name):
     return flips.insert(verilog.generate(NETWORK, SPECS[name]), verilog.TOP, constants=True)
 
 
-def run(text, states, name, folder, count=8):
+def run(text, states, name, folder, count=8, plusargs=()):
     """Flip a bit of a row a case; then bits of two rows, of which the first one counts, and two
     bits of a row, which parity does not see."""
     spec = SPECS[name]
@@ -77,7 +77,7 @@ def run(text, states, name, folder, count=8):
         "cases": cases, "transfers": payloads, "results": len(IMAGES) * NETWORK.n_output,
         "limit": 3000, "load": packed_words(spec), "registers": {
             state.name: state.number for state in states if state.name.startswith("corrupted")}},
-        folder, python_path=[Path(__file__).parent])
+        folder, python_path=[Path(__file__).parent], plusargs=plusargs)
 
 
 def packed_words(spec):

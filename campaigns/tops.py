@@ -1,0 +1,152 @@
+"""Tops, and parity, that are attacked: much of them does nothing before a bit is flipped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import test_axi
+import test_parity
+from common import random_network
+
+from sc_neurocore import golden, host, verilog
+from sc_neurocore.cosim import simulation, virtual_board
+from sc_neurocore.cosim.simulation import SimulationError
+from sc_neurocore.gateware.axi_top import AxiTop
+from sc_neurocore.network import IntegerNetwork
+from sc_neurocore.results import differences
+from sc_neurocore.spec import AcceleratorSpec
+
+from . import CACHE, SIM, flips
+
+STOPS = {("board.accelerator.replay_1.halves", "fill"): "no results",
+         ("board.link.images", "place"): "no image", ("board.link", "following"): "numbers"}
+"""Registers of which a flipped bit stops a board, each so that only one cause of a restart ends it,
+and what the board lacks then."""
+
+
+def board_network() -> tuple[IntegerNetwork, AcceleratorSpec]:
+    """A network that keeps the accelerator busy while its images come in."""
+    return random_network((21, 7, 3), seed=4), AcceleratorSpec((1, 1), 4)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """An accelerator with parity; its check flips bits of weights and looks what is reported.
+
+    ``spec``: of those of `sim/test_parity.py`.
+    """
+
+    name: str
+    spec: str
+    parts: tuple[str, ...] = ()
+    top: str = verilog.TOP
+
+    @cached_property
+    def text(self) -> str:
+        """Its Verilog."""
+        return verilog.generate(test_parity.NETWORK, test_parity.SPECS[self.spec])
+
+    def check(self, text: str, plusargs: Sequence[str], folder: Path) -> str:
+        """Whether the reports are wrong; empty if they are not."""
+        try:
+            test_parity.run(*flips.insert(text, self.top, constants=True), self.spec, folder,
+                            plusargs=plusargs)
+        except SimulationError:
+            return "bench"
+        return ""
+
+
+@dataclass(frozen=True)
+class AxiPorts:
+    """An accelerator with AXI ports; its check has one bench for them, and one that stops it."""
+
+    name: str
+    network: IntegerNetwork
+    spec: AcceleratorSpec
+    parts: tuple[str, ...] = ()
+    top: str = test_axi.TOP
+
+    @cached_property
+    def text(self) -> str:
+        """Its Verilog."""
+        return verilog.component_text(AxiTop(self.network, self.spec), self.top)
+
+    def check(self, text: str, plusargs: Sequence[str], folder: Path) -> str:
+        """Which bench finds anything; empty if none does."""
+        job = test_axi.parameters(self.network, self.spec)
+        flippable, states = flips.insert(text, self.top)
+        fold = next(state for state in states
+                    if (state.module, state.name) == (f"{self.top}.accelerator.replay_1", "fold"))
+        stops = {"number": fold.number, "bit": 0, "row": 0, "cycle": 300}
+        sent = [packet for packet in job["packets"] if not packet["broken"]]
+        benches = {"ports": (text, "bench_axi", job),
+                   "stop": (flippable, "bench_axi_faults",
+                            {**job, "packets": sent, "stops": stops, "flips": [],
+                             "output": str(folder / "outcomes.json")})}
+        for name, (design, bench, parameters) in benches.items():
+            compiled = simulation.compile_verilog(design, self.top, CACHE, lint=False,
+                                                  internals=True)
+            try:
+                simulation.run(compiled, self.top, bench, parameters, folder, python_path=[SIM],
+                               plusargs=plusargs)
+            except SimulationError:
+                return name
+        return ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board with its host, which runs images; some of them while it is made to stop."""
+
+    name: str
+    network: IntegerNetwork
+    spec: AcceleratorSpec
+    parts: tuple[str, ...] = ()
+    top: str = virtual_board.TOP
+
+    @cached_property
+    def text(self) -> str:
+        """Its Verilog."""
+        return virtual_board.board_text(self.network, self.spec)
+
+    def check(self, text: str, plusargs: Sequence[str], folder: Path) -> str:
+        """What is wrong first; empty if nothing is."""
+        text, states = flips.insert(text, self.top)
+        program = virtual_board.compile_board(text, CACHE, lint=False)
+        images = np.random.default_rng(3).integers(0, 256, (24, self.network.n_input))
+        try:
+            if fault := self._unflipped(program, plusargs, images):
+                return fault
+            for state in states:
+                if stop := STOPS.get((state.module, state.name)):
+                    restarts = 0
+                    for cycle in range(6000, 14_000, 1000):
+                        arguments = [f"+flip={state.number}", "+bit=0", f"+cycle={cycle}"]
+                        with (virtual_board.VirtualBoard(program, plusargs=[*plusargs, *arguments])
+                              as running,
+                              host.open(running.port, self.network, timeout=0.25) as opened):
+                            opened.run(images)
+                            if differences(opened.run(images), golden.run(self.network, images)):
+                                return f"{stop}: results"
+                            restarts += opened.status["restarts"]
+                    if not restarts:
+                        return f"{stop}: restarts"
+        except (host.LinkError, host.WrongBoardError):
+            return "host"
+        return ""
+
+    def _unflipped(self, program: Path, plusargs: Sequence[str], images: np.ndarray) -> str:
+        with (virtual_board.VirtualBoard(program, plusargs=plusargs) as running,
+              host.open(running.port, self.network, timeout=0.25) as opened):
+            if differences(opened.run(images), golden.run(self.network, images)):
+                return "results"
+            opened.self_test(1)
+            trace = golden.trace(self.network, images, self.spec).trace
+            hidden = sum(layer.sum() for layer in trace.spikes[:-1])
+            if opened.activity.events != trace.input_spikes.sum() + hidden:
+                return "counters"
+            if opened.status["restarts"]:
+                return "restarts"
+        return ""

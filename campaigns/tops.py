@@ -46,7 +46,7 @@ class Parity:
     @cached_property
     def text(self) -> str:
         """Its Verilog."""
-        return verilog.generate(test_parity.NETWORK, test_parity.SPECS[self.spec])
+        return verilog.generate(test_parity.network_of(self.spec), test_parity.SPECS[self.spec])
 
     def check(self, text: str, plusargs: Sequence[str], folder: Path) -> str:
         """Whether the reports are wrong; empty if they are not."""

@@ -21,6 +21,7 @@ from sc_neurocore.parameters import load_words
 from sc_neurocore.results import differences
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.storage import save_network
+from sc_neurocore.timing import longest_image
 from sc_neurocore.verilog import SPRAM_MODEL, component_text
 
 NETWORK = random_network((11, 9, 4), weight_width=4, seed=4)
@@ -31,14 +32,28 @@ SPECS = {
     "several columns": replace(SPEC, lanes=(9, 4)),
     "loaded": replace(SPEC, family="ice40").with_loading(NETWORK),
     "SPRAM": replace(SPEC, family="ice40", memories=("spram", "block")).with_loading(NETWORK),
+    "three banks": replace(SPEC, lanes=(8, 3), beats=16, encoder_lanes=16),
 }
-IMAGES = np.full((3, 11), 255)
-"""Every input spikes in every timestep."""
+NETWORKS = {"three banks": random_network((105, 80, 3), timesteps=3, weight_width=4, seed=4)}
+"""Those that are another one."""
 
 
-def places(states, spec):
+def network_of(name):
+    return NETWORKS.get(name, NETWORK)
+
+
+def images_of(network):
+    """Every input spikes in every timestep."""
+    return np.full((3, network.n_input), 255)
+
+
+IMAGES = images_of(NETWORK)
+
+
+def places(states, spec, network=NETWORK):
     """All bits of all rows that are read."""
-    return [place for place in flipped_rows.places(states, NETWORK, spec, IMAGES) if place.is_read]
+    return [place for place in flipped_rows.places(states, network, spec, images_of(network))
+            if place.is_read]
 
 
 def flip(place):
@@ -48,14 +63,16 @@ def flip(place):
 
 def design(name):
     """Verilog whose weights can be flipped, and its state."""
-    return flips.insert(verilog.generate(NETWORK, SPECS[name]), verilog.TOP, constants=True)
+    return flips.insert(verilog.generate(network_of(name), SPECS[name]), verilog.TOP,
+                        constants=True)
 
 
 def run(text, states, name, folder, count=8, plusargs=()):
     """Flip a bit of a row a case; then bits of two rows, of which the first one counts, and two
     bits of a row, which parity does not see."""
-    spec = SPECS[name]
-    found = places(states, spec)
+    spec, network = SPECS[name], network_of(name)
+    images = images_of(network)
+    found = places(states, spec, network)
     assert {place.layer for place in found} == {0, 1}
     random = np.random.default_rng(2)
     chosen = [found[index] for index in random.choice(len(found), count, replace=False)]
@@ -72,10 +89,10 @@ def run(text, states, name, folder, count=8, plusargs=()):
     if spec.memories[0] == "spram":
         text += SPRAM_MODEL.read_text()
     compiled = simulation.compile_verilog(text, verilog.TOP, CACHE, lint=False)
-    payloads = transfers(IMAGES.tolist(), spec.beats, NETWORK.intensity_width)
+    payloads = transfers(images.tolist(), spec.beats, network.intensity_width)
     simulation.run(compiled, verilog.TOP, "bench_parity", {
-        "cases": cases, "transfers": payloads, "results": len(IMAGES) * NETWORK.n_output,
-        "limit": 3000, "load": packed_words(spec), "registers": {
+        "cases": cases, "transfers": payloads, "results": len(images) * network.n_output,
+        "limit": 4 * longest_image(network, spec), "load": packed_words(spec), "registers": {
             state.name: state.number for state in states if state.name.startswith("corrupted")}},
         folder, python_path=[Path(__file__).parent], plusargs=plusargs)
 
@@ -95,12 +112,16 @@ def test_a_flipped_bit_is_reported_with_its_row(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SPECS)
 def test_it_costs_no_cycle(name, tmp_path, cache):
-    report = cosim.verify(NETWORK, IMAGES, SPECS[name], folder=tmp_path, cache=cache)
+    network = network_of(name)
+    report = cosim.verify(network, images_of(network), SPECS[name], folder=tmp_path, cache=cache)
     assert report.passed, str(report)
     plain = replace(SPECS[name], parity=False)
     for index in range(2):
-        assert (SPECS[name].fire_latency(NETWORK, index)
-                == plain.fire_latency(NETWORK, index))
+        assert SPECS[name].fire_latency(network, index) == plain.fire_latency(network, index)
+
+
+def test_three_banks_are_three_banks():
+    assert SPECS["three banks"].weight_shape(network_of("three banks"), 0).banks == 3
 
 
 MUTATIONS = {

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import test_axi
 import test_link
+import test_parity
 from common import random_network
 
 from sc_neurocore import cosim, golden, verilog
@@ -21,8 +22,8 @@ from sc_neurocore.gateware.watchdog import Watchdog
 from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
 
-from . import CACHE, SIM
-from .tops import AxiPorts, Board, Parity, board_network
+from . import CACHE, SIM, flips
+from .tops import AxiPorts, Board, board_network
 
 RUNS = 3
 """Of `cosim.verify`, with other stalls and with a reset at another time."""
@@ -94,6 +95,34 @@ class Accelerator:
 
 
 @dataclass(frozen=True)
+class Parity(Accelerator):
+    """One with parity: its check flips bits of weights as well, and looks what is reported.
+
+    ``key``: of the layout in `sim/test_parity.py`.
+    """
+
+    key: str = ""
+
+    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
+        """What differs first, or the bench of the reports; empty if nothing does."""
+        if difference := super().check(text, plusargs, folder):
+            return difference
+        try:
+            test_parity.run(*flips.insert(text, self.top, constants=True), self.key, folder,
+                            plusargs=plusargs)
+        except SimulationError:
+            return "report"
+        return ""
+
+
+def parity(name: str, key: str, parts: tuple[str, ...]) -> Parity:
+    """One of the layouts of `sim/test_parity.py`."""
+    network = test_parity.network_of(key)
+    images = np.random.default_rng(1).integers(0, 256, (24, network.n_input))
+    return Parity(name, network, images, test_parity.SPECS[key], parts, key=key)
+
+
+@dataclass(frozen=True)
 class Component:
     """A component with a bench of its own."""
 
@@ -124,7 +153,7 @@ class Component:
         return ""
 
 
-Subject = Accelerator | Component | Parity | AxiPorts | Board
+Subject = Accelerator | Component | AxiPorts | Board
 
 
 def _mirrored(network: IntegerNetwork, threshold: int) -> IntegerNetwork:
@@ -186,9 +215,9 @@ def subjects() -> list[Subject]:
                   link | {"address_width": test_link.ADDRESS_WIDTH, "count": 150},
                   ("link", "images", "words")),
         Component("watchdog", lambda: Watchdog(29), "bench_watchdog", {"limit": 29}),
-        Parity("parity", "folds", ("parity", "weight_memory")),
-        Parity("parity, loaded", "loaded", ("accelerator", "parity", "weight_memory", "rows")),
-        Parity("parity, two rows", "two ports", ("weight_memory",)),
+        parity("parity", "folds", ("parity", "weight_memory")),
+        parity("parity, loaded", "loaded", ("accelerator", "parity", "weight_memory", "rows")),
+        parity("parity, two rows", "two ports", ("weight_memory",)),
         AxiPorts("AXI", *test_axi.CASES["padded"],
                  ("axi", "images", "results", "registers", "bus", "counters", "watchdog")),
         AxiPorts("AXI that loads", *test_axi.CASES["loaded"], ("axi", "registers")),

@@ -1,4 +1,4 @@
-"""Tops, and parity, that are attacked: much of them does nothing before a bit is flipped."""
+"""Tops that are attacked, and their checks, which also flip bits so that they stop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import test_axi
-import test_parity
 from common import random_network
 
 from sc_neurocore import golden, host, verilog
@@ -29,33 +28,6 @@ and what the board lacks then."""
 def board_network() -> tuple[IntegerNetwork, AcceleratorSpec]:
     """A network that keeps the accelerator busy while its images come in."""
     return random_network((21, 7, 3), seed=4), AcceleratorSpec((1, 1), 4)
-
-
-@dataclass(frozen=True)
-class Parity:
-    """An accelerator with parity; its check flips bits of weights and looks what is reported.
-
-    ``spec``: of those of `sim/test_parity.py`.
-    """
-
-    name: str
-    spec: str
-    parts: tuple[str, ...] = ()
-    top: str = verilog.TOP
-
-    @cached_property
-    def text(self) -> str:
-        """Its Verilog."""
-        return verilog.generate(test_parity.network_of(self.spec), test_parity.SPECS[self.spec])
-
-    def check(self, text: str, plusargs: Sequence[str], folder: Path) -> str:
-        """Whether the reports are wrong; empty if they are not."""
-        try:
-            test_parity.run(*flips.insert(text, self.top, constants=True), self.spec, folder,
-                            plusargs=plusargs)
-        except SimulationError:
-            return "bench"
-        return ""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,17 @@ from sc_neurocore.storage import save_network
 from sc_neurocore.timing import longest_image
 from sc_neurocore.verilog import SPRAM_MODEL, component_text
 
-NETWORK = random_network((11, 9, 4), weight_width=4, seed=4)
+
+def with_one_silent(network):
+    """All hidden neurons fire but the first one, whose rows of weights nothing reads."""
+    hidden, *rest = network.layers
+    weights = abs(hidden.weights).clip(max=2 ** (hidden.weight_width - 1) - 1)
+    biases = abs(hidden.biases)
+    weights[0] = biases[0] = -1
+    return replace(network, layers=(replace(hidden, synapses=weights, biases=biases), *rest))
+
+
+NETWORK = with_one_silent(random_network((11, 9, 4), weight_width=4, seed=4))
 SPEC = AcceleratorSpec((4, 2), 4, 8, family="ecp5", parity=True)
 SPECS = {
     "folds": SPEC,
@@ -34,7 +44,8 @@ SPECS = {
     "SPRAM": replace(SPEC, family="ice40", memories=("spram", "block")).with_loading(NETWORK),
     "three banks": replace(SPEC, lanes=(8, 3), beats=16, encoder_lanes=16),
 }
-NETWORKS = {"three banks": random_network((105, 80, 3), timesteps=3, weight_width=4, seed=4)}
+NETWORKS = {"three banks": with_one_silent(
+    random_network((105, 80, 3), timesteps=3, weight_width=4, seed=4))}
 """Those that are another one."""
 
 
@@ -43,17 +54,28 @@ def network_of(name):
 
 
 def images_of(network):
-    """Every input spikes in every timestep."""
-    return np.full((3, network.n_input), 255)
+    """Every input spikes in every timestep, but for some, the first of a word among them."""
+    images = np.full((3, network.n_input), 255)
+    images[:, [0, 7]] = 0
+    return images
 
 
 IMAGES = images_of(NETWORK)
 
 
-def places(states, spec, network=NETWORK):
-    """All bits of all rows that are read."""
+def places(states, spec, network=NETWORK, *, is_read=True):
+    """All bits of all rows that are read; or of all others."""
     return [place for place in flipped_rows.places(states, network, spec, images_of(network))
-            if place.is_read]
+            if place.is_read == is_read]
+
+
+def one_a_row(found, random, most):
+    """A bit of each row, or of so many of them."""
+    rows = {}
+    for place in found:
+        rows.setdefault((place.layer, place.row), []).append(place)
+    chosen = [bits[random.integers(len(bits))] for bits in rows.values()]
+    return [chosen[index] for index in random.permutation(len(chosen))[:most]]
 
 
 def flip(place):
@@ -67,19 +89,23 @@ def design(name):
                         constants=True)
 
 
-def run(text, states, name, folder, count=8, plusargs=()):
-    """Flip a bit of a row a case; then bits of two rows, of which the first one counts, and two
-    bits of a row, which parity does not see."""
+def run(text, states, name, folder, plusargs=()):
+    """Flip a bit of a row a case, of rows that are read and of others; then bits of two rows, of
+    which the first one counts, and two bits of a row, which parity does not see."""
     spec, network = SPECS[name], network_of(name)
     images = images_of(network)
+    most = 8 if name in NETWORKS else 60
     found = places(states, spec, network)
     assert {place.layer for place in found} == {0, 1}
     random = np.random.default_rng(2)
-    chosen = [found[index] for index in random.choice(len(found), count, replace=False)]
     parities = [place for place in found if place.bit == place.state.width - 1]
-    chosen += [parities[0], parities[-1]]
+    chosen = [*one_a_row(found, random, most), parities[0], parities[-1]]
     cases = [{"flips": [flip(place)], "report": (place.layer + 1, place.row)}
              for place in chosen]
+    others = places(states, spec, network, is_read=False)
+    assert {place.layer for place in others} == {0, 1}
+    cases += [{"flips": [flip(place)], "report": (0, 0)}
+              for place in one_a_row(others, random, most)]
     first, later, behind = (next(place for place in found if (place.layer, place.row) == at)
                             for at in ((0, 1), (0, 5), (1, parities[-1].row)))
     cases += [{"flips": [flip(one), flip(other)], "report": (1, 1)}

@@ -219,7 +219,7 @@ def subjects() -> list[Subject]:
         parity("parity, loaded", "loaded", ("accelerator", "parity", "weight_memory", "rows")),
         parity("parity, two rows", "two ports", ("weight_memory",)),
         AxiPorts("AXI", *test_axi.CASES["padded"],
-                 ("axi", "images", "results", "registers", "bus", "counters", "watchdog")),
-        AxiPorts("AXI that loads", *test_axi.CASES["loaded"], ("axi", "registers")),
+                 ("axi", "images", "results", "registers", "counters")),
+        AxiPorts("AXI that loads", *test_axi.CASES["loaded"], ("axi", "registers", "bus")),
         Board("board", *board_network(), ("board",)),
     ]

@@ -1,9 +1,11 @@
 """Tops that are attacked, and their checks, which also flip bits so that they stop."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import test_axi
@@ -32,7 +34,7 @@ def board_network() -> tuple[IntegerNetwork, AcceleratorSpec]:
 
 @dataclass(frozen=True)
 class AxiPorts:
-    """An accelerator with AXI ports; its check has one bench for them, and one that stops it."""
+    """An accelerator with AXI ports; its check has a bench of them, and one that flips bits."""
 
     name: str
     network: IntegerNetwork
@@ -46,26 +48,36 @@ class AxiPorts:
         return verilog.component_text(AxiTop(self.network, self.spec), self.top)
 
     def check(self, text: str, plusargs: Sequence[str], folder: Path) -> str:
-        """Which bench finds anything; empty if none does."""
+        """What finds anything: the ports' bench, that of a stop, or an image after a wrong one;
+        empty if nothing does."""
         job = test_axi.parameters(self.network, self.spec)
-        flippable, states = flips.insert(text, self.top)
-        fold = next(state for state in states
-                    if (state.module, state.name) == (f"{self.top}.accelerator.replay_1", "fold"))
-        stops = {"number": fold.number, "bit": 0, "row": 0, "cycle": 300}
-        sent = [packet for packet in job["packets"] if not packet["broken"]]
-        benches = {"ports": (text, "bench_axi", job),
-                   "stop": (flippable, "bench_axi_faults",
-                            {**job, "packets": sent, "stops": stops, "flips": [],
-                             "output": str(folder / "outcomes.json")})}
-        for name, (design, bench, parameters) in benches.items():
-            compiled = simulation.compile_verilog(design, self.top, CACHE, lint=False,
-                                                  internals=True)
-            try:
-                simulation.run(compiled, self.top, bench, parameters, folder, python_path=[SIM],
-                               plusargs=plusargs)
-            except SimulationError:
-                return name
-        return ""
+        job["packets"] = test_axi.packets(self.network, self.spec, 30)
+        if not self._passes(text, "bench_axi", job, plusargs, folder):
+            return "ports"
+        text, states = flips.insert(text, self.top)
+        numbers = {(state.module.removeprefix(f"{self.top}.accelerator."), state.name): state.number
+                   for state in states}
+        stops, *wrong = ({"number": numbers[place], "bit": 0, "row": 0, "cycle": cycle}
+                         for place, cycle in ((("replay_1", "fold"), 300),
+                                              (("encoder", "round"), 365),
+                                              (("replay_0.halves", "drain"), 511)))
+        outcomes = folder / "outcomes.json"
+        sent = [packet for packet in job["packets"] if not packet["broken"]][:6]
+        if not self._passes(text, "bench_axi_faults", {
+                **job, "packets": sent, "stops": stops, "flips": wrong, "output": str(outcomes)},
+                plusargs, folder):
+            return "stop"
+        return "" if all(one["heals"] for one in json.loads(outcomes.read_text())) else "healing"
+
+    def _passes(self, text: str, bench: str, job: dict[str, Any], plusargs: Sequence[str],
+                folder: Path) -> bool:
+        compiled = simulation.compile_verilog(text, self.top, CACHE, lint=False, internals=True)
+        try:
+            simulation.run(compiled, self.top, bench, job, folder, python_path=[SIM],
+                           plusargs=plusargs)
+        except SimulationError:
+            return False
+        return True
 
 
 @dataclass(frozen=True)

@@ -295,6 +295,14 @@ def test_a_manifest_that_lies_is_refused(described, changes, message):
         bitstream.read_layout(folder)
 
 
+def test_a_bitstream_for_another_family_is_not_verified(described):
+    folder, manifest = described
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"board": "ulx3s-85f"}))
+    with pytest.raises(ValueError, match=rf"^{folder} must be built for a board with an iCE40 in "
+                                         r"the stage bitstream, not for ulx3s-85f$"):
+        list(verify_stages(NETWORK, IMAGES, LAYOUT, ["bitstream"], build=folder))
+
+
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[1]", b"[" * 100_000, b'"x'])
 def test_what_is_no_manifest_is_refused(described, text):
     folder, _ = described

@@ -56,6 +56,9 @@ def test_mapping_alone_prints_a_table(capfd):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--device", "ecp6"], "Device must be one of"),
     (["--output", "missing/made"], "Folder missing of the output folder does not exist"),
+    (["--toggles", 2], "--toggles needs --data, the images to be counted with"),
+    (["--device", "xc7", "--clock-hz", "1e6", "--lanes", "5,2"],     # mapped, and not planned for
+     "Lanes of layer 0 must be in range(1, 5), not 5"),
     (["--lanes", "5,2"], "Lanes of layer 0 must be in range(1, 5), not 5")])
 def test_errors_come_before_the_work(capfd, arguments, message):
     code, out, err = run(capfd, *arguments)

@@ -53,6 +53,16 @@ def test_mapping_alone_prints_a_table(capfd):
     assert "Fmax" not in out
 
 
+@pytest.mark.slow
+def test_toggles_are_counted_with_the_first_images(capfd):
+    code, out, err = run(capfd, "--no-place", "--lanes", 2, "--data", "images.npy", "--images", 3,
+                         "--toggles", 1, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert (document["images"], document["toggles"]["images"]) == (3, 1)
+    assert min(document["toggles"].values()) > 0
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--device", "ecp6"], "Device must be one of"),
     (["--output", "missing/made"], "Folder missing of the output folder does not exist"),

@@ -68,6 +68,10 @@ def test_the_report_says_all_of_it(built):
     assert set(document["versions"]) == {"sc_neurocore", "yosys", "nextpnr-ice40"}
     for said in ("iCEBreaker", "24 MHz; Fmax", "cycles an image", "of 30 (", "1000000 baud"):
         assert said in str(built)
+    without = str(replace(built, activity=None))
+    assert "1000000 baud" in without
+    assert not {"cycles an image", "latency"} & {line.split("  ")[0]
+                                                 for line in without.splitlines()}
 
 
 def test_an_unchanged_build_is_not_repeated(built):

@@ -517,6 +517,10 @@ def test_what_else_such_a_model_holds_is_in_the_error():
         convert(nn.Sequential(nn.Conv3d(1, 1, 3)))
 
 
+IMPOSSIBLE = nn.BatchNorm1d(2)
+IMPOSSIBLE.running_var.fill_(-1)
+
+
 @pytest.mark.parametrize(("model", "message"), [
     (nn.Sequential(QCFSActivation(), nn.Linear(2, 2)),
      r"model\.0 \(.*QCFSActivation\) must come after a Linear, a convolution or a batch"),
@@ -526,6 +530,8 @@ def test_what_else_such_a_model_holds_is_in_the_error():
     (nn.Sequential(nn.Linear(2, 2), linear([[float("nan")] * 2])),
      r"model\.1\.weight must be finite, but holds nan"),
     (linear([[1.0]], [float("inf")]), r"model\.bias must be finite, but holds inf"),
+    (nn.Sequential(nn.Linear(2, 2), IMPOSSIBLE),
+     r"model\.1\.running_var must be greater than -eps, not -1\.0"),
     (nn.Linear(2, 2, dtype=torch.complex64), r"model\.weight must be real, not torch.complex64"),
 ])
 def test_layers_that_make_no_sense_are_refused(model, message):

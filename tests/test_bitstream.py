@@ -68,6 +68,10 @@ def test_the_report_says_all_of_it(built):
     assert set(document["versions"]) == {"sc_neurocore", "yosys", "nextpnr-ice40"}
     for said in ("iCEBreaker", "24 MHz; Fmax", "cycles an image", "of 30 (", "1000000 baud"):
         assert said in str(built)
+    without = str(replace(built, activity=None))
+    assert "1000000 baud" in without
+    assert not {"cycles an image", "latency"} & {line.split("  ")[0]
+                                                 for line in without.splitlines()}
 
 
 def test_an_unchanged_build_is_not_repeated(built):
@@ -293,6 +297,14 @@ def test_a_manifest_that_lies_is_refused(described, changes, message):
     with pytest.raises(ValueError, match=f"^{folder}/manifest.json must be what `sc-neurocore "
                                          f"build` wrote: {message}"):
         bitstream.read_layout(folder)
+
+
+def test_a_bitstream_for_another_family_is_not_verified(described):
+    folder, manifest = described
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"board": "ulx3s-85f"}))
+    with pytest.raises(ValueError, match=rf"^{folder} must be built for a board with an iCE40 in "
+                                         r"the stage bitstream, not for ulx3s-85f$"):
+        list(verify_stages(NETWORK, IMAGES, LAYOUT, ["bitstream"], build=folder))
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[1]", b"[" * 100_000, b'"x'])

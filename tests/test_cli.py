@@ -29,6 +29,9 @@ print("a model that talks")
 
 def make():
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+
+def stop():
+    raise KeyboardInterrupt
 """
 
 
@@ -119,6 +122,21 @@ def test_convert(folder, capfd):
     assert made == (folder / "snn.safetensors").read_bytes()
     assert succeeds(capfd, *arguments, "--initial-membrane", 0.5)["initial_membrane"] == 0.5
     assert load_snn("again.safetensors").initial_membrane_fraction == 0.5
+
+
+def test_convert_warns_of_what_it_was_not_given(folder, capfd):
+    arguments = ["convert", "cli_models:make", "--output", "untrained.safetensors"]
+    given = {"--weights": "weights.safetensors", "--calibration": "data.npz"}
+    warned = {
+        "--weights": "Warning: without --weights, the parameters are those that MODEL begins with",
+        "--calibration": "Warning: without --calibration, ReLU activations above 1 saturate"}
+    for option, warning in warned.items():
+        others = [text for name in given if name != option for text in (name, given[name])]
+        code, out, err = run(capfd, *arguments, *others)
+        assert code == 0
+        assert out.endswith("written to untrained.safetensors\n")
+        assert err.splitlines() == ["a model that talks", warning] or err == f"{warning}\n"
+    assert load_snn("untrained.safetensors").shape == (6, 5, 3)
 
 
 def test_convert_takes_the_methods(folder, capfd):
@@ -448,6 +466,32 @@ def test_debug_shows_the_traceback(folder, capfd):
     assert code == cli.FAILURE
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("Error: data.npz: ")
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_an_interrupt_has_an_exit_code_of_its_own_and_leaves_no_file(folder, capfd, option):
+    before = set(os.listdir())
+    code, out, err = run(capfd, "convert", "cli_models:stop", *OUT, *option)
+    assert code == cli.INTERRUPTED
+    if option:
+        assert json.loads(out) == {"error": "interrupted"}
+    else:
+        assert err.splitlines()[-1] == "Error: interrupted"
+    assert set(os.listdir()) == before
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("line", "message"), [
+    ("quantize none.safetensors --output new.safetensors", "'none.safetensors' does not exist"),
+    ("boards", "No space left on device")])
+def test_what_stdout_does_not_take_is_said_on_stderr(folder, line, message, unbuffered):
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run([sys.executable, "-c", "from sc_neurocore.cli import main; main()",
+                              *line.split(), "--json"], stdout=full, stderr=subprocess.PIPE,
+                             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path),
+                                  "PYTHONUNBUFFERED": unbuffered}, text=True)
+    assert ran.returncode == cli.FAILURE
+    assert re.fullmatch(rf"Error: .*{re.escape(message)}.*\n", ran.stderr)
 
 
 def test_failed_output_leaves_the_old_file(folder, capfd):

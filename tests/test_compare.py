@@ -121,6 +121,13 @@ def test_a_missing_commit_and_a_broken_run_fail(network, traced, observation):
     assert "not done after 9 cycles" in str(comparison.mismatches[0])
 
 
+def test_a_golden_trace_without_cycles_is_refused(network, traced, observation):
+    without = golden.trace(network, np.random.default_rng(1).integers(0, 256, (2, 5)))
+    with pytest.raises(ValueError, match=r"^The golden trace must have cycles: call golden\.trace "
+                                         r"with a spec$"):
+        judge(network, without, observation)
+
+
 def test_comparing_nothing_is_a_failure():
     assert not Comparison("nothing").passed
 

@@ -15,20 +15,22 @@ from sc_neurocore.synthesis import map_verilog
 TOLERANCE = 0.15
 
 
-def network(*shape: int, weight_width: int = 4, timesteps: int = 4, **options) -> IntegerNetwork:
+def network(*shape: int, weight_width: int = 4, timesteps: int = 4,
+            membrane_width: int | None = None, **options) -> IntegerNetwork:
     random = np.random.default_rng(0)
     half = 2 ** (weight_width - 1)
     return IntegerNetwork(tuple(
         IntegerLayer(random.integers(-half, half, (outputs, inputs)),
                      random.integers(-half, half, outputs), np.full(outputs, 2 * half),
-                     np.full(outputs, half), weight_width)
-        for inputs, outputs in pairwise(shape)), timesteps, **options)
+                     np.full(outputs, half), weight_width,
+                     membrane_width if index < len(shape) - 1 else None)
+        for index, (inputs, outputs) in enumerate(pairwise(shape), 1)), timesteps, **options)
 
 
 @pytest.mark.parametrize(("family", "shape", "lanes", "options"), [
     ("ecp5", (12, 6), (6,), {}),
     ("ecp5", (16, 8, 4), (3, 4), {"encoder": "low_discrepancy", "weight_width": 5}),
-    ("gowin", (16, 8, 4), (2, 1), {"weight_width": 5}),
+    ("gowin", (16, 8, 4), (2, 1), {"weight_width": 5, "membrane_width": 7}),
     pytest.param("ecp5", (20, 16, 4), (16, 4), {"parity": True}, marks=pytest.mark.slow),
     ("ice40", (10, 6, 3), (6, 2), {"encoder": "events"})])
 def test_estimates_are_near_yosys(family, shape, lanes, options):
@@ -56,6 +58,10 @@ def test_small_memories_become_lut_ram_or_logic():
     assert [choose(family, 128, 9).kind for family in ("ecp5", "gowin")] == ["block", "lut"]
     assert choose("ice40", 2, 20).kind == "logic"
     assert choose("ice40", 16, 20) == Choice("block", 2, 1, 130)
+    assert choose("ice40", 2, 20) == choose("ice40", 2, 20, wants="logic")
+    told = choose("ecp5", 2048, 12, wants="logic")
+    assert (told.kind, told.count) == ("logic", 0)
+    assert told.cost > choose("ecp5", 2048, 12, wants="block").cost
 
 
 def test_stages_make_the_whole():

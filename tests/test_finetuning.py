@@ -161,6 +161,66 @@ def test_a_convolution_in_one_dimension_is_rounded_like_a_linear():
     assert not torch.equal(linear.weight, linear.parametrizations.weight.original)
 
 
+def test_functions_without_weights_are_passed_over_as_modules_are():
+    class Functional(nn.Module):
+        def __init__(self, conv, qcfs, linear):
+            super().__init__()
+            self.conv, self.qcfs, self.linear = conv, qcfs, linear
+
+        def forward(self, x):
+            x = nn.functional.max_pool2d(self.qcfs(self.conv(x)), 2)
+            return self.linear(torch.flatten(nn.functional.dropout(x, 0.5, self.training), 1))
+
+    torch.manual_seed(0)
+    parts = nn.Conv2d(1, 4, 3), QCFSActivation(4, 0.7), nn.Linear(16, 3)
+    model = Functional(*copy.deepcopy(parts))
+    modules = nn.Sequential(*parts[:2], nn.MaxPool2d(2), nn.Dropout(), nn.Flatten(), parts[2])
+    for each in (model, modules):
+        fake_quantize(each, 4).eval()
+    for mine, other in ((model.conv, modules[0]), (model.linear, modules[5])):
+        assert torch.equal(mine.weight, other.weight)
+        assert torch.equal(mine.bias, other.bias)
+    images = torch.rand(5, 1, 6, 6)
+    assert torch.equal(model(images), modules(images))
+
+
+@pytest.mark.parametrize(("pool", "known"), [
+    (nn.AvgPool2d(2), True), (nn.AvgPool2d(3, 1), False), (nn.AvgPool2d(2, 3, 1), False),
+    (nn.AvgPool2d(2, divisor_override=3), False), (nn.AdaptiveAvgPool2d(2), False),
+    (nn.Sequential(nn.AvgPool2d(3, 1), nn.AvgPool2d(1)), False)])
+def test_after_windows_that_are_not_side_by_side_the_bias_is_not_rounded(pool, known):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), QCFSActivation(4), pool, nn.Flatten(),
+                          nn.Linear(16, 3))
+    bias = model[4].bias.detach().clone()
+    fake_quantize(model, 3)
+    assert len(model[4].weight.detach().unique()) <= 7
+    assert torch.equal(model[4].bias, bias) is not known
+    assert model(torch.rand(2, 1, 6, 6)).isfinite().all()
+
+
+def test_after_an_addition_the_theta_of_its_activation_is_known():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.last = (nn.Linear(6, 6) for _ in range(3))
+            self.one, self.two = QCFSActivation(4, 0.8), QCFSActivation(4, 1.3)
+
+        def forward(self, x):
+            x = self.one(self.first(x))
+            return self.last(self.two(x + self.second(x)))
+
+    torch.manual_seed(0)
+    model = fake_quantize(Residual(), 4).eval()
+    weight, bias = (tensor.detach().double().numpy() for tensor in (model.last.weight,
+                                                                    model.last.bias))
+    built = quantize(convert(remove_fake_quantization(model)), 4).layers[-1]
+    largest = np.unravel_index(np.abs(built.weights).argmax(), built.weights.shape)
+    scale = built.weights[largest] / (weight[largest] * 1.3)
+    np.testing.assert_allclose(weight * 1.3 * scale, built.weights, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(bias * scale, built.biases, rtol=0, atol=1e-3)
+
+
 def test_networks_of_relus_and_additions_are_rounded_to_scales_of_their_own():
     class Residual(nn.Module):
         def __init__(self):
@@ -215,6 +275,11 @@ def test_other_parametrizations_stay():
     assert type(remove_fake_quantization(nn.Sequential(linear))[0]) is type(linear)
     with pytest.raises(ValueError, match=r"model.0 .* must not be parametrized"):
         fake_quantize(nn.Sequential(linear))
+
+
+def test_what_is_no_model_was_not_rounded():
+    with pytest.raises(TypeError, match=r"^model must be an nn\.Module, not list$"):
+        remove_fake_quantization([nn.Linear(2, 2)])
 
 
 def test_a_copy_is_rounded_by_its_own_thetas(trained):
@@ -286,6 +351,7 @@ def test_finetuning_repeats_itself_and_leaves_the_random_state(data):
     ({"epochs": 0}, ValueError, "epochs must be at least 1, not 0"),
     ({"learning_rate": 0}, ValueError, "learning_rate must be greater than 0 and finite, not 0"),
     ({"images": np.zeros((0, 1, 2, 2))}, ValueError, r"images must have shape \(n, \.\.\.\), all"),
+    ({"labels": [0, -1]}, ValueError, "^labels must be at least 0, not -1$"),
     ({"labels": [0, 1, 2]}, ValueError, r"labels must have shape \(2,\)"),
 ])
 def test_wrong_parameters_of_finetune_are_refused(parameters, error, message):

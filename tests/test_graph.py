@@ -1,6 +1,7 @@
 """Layers of a traced model against the model itself, in float64."""
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sc_neurocore.conversion.qcfs import (  # noqa: E402
     QCFSActivation,
     replace_relu_with_qcfs,
 )
+from sc_neurocore.conversion.tracing import affine  # noqa: E402
 from sc_neurocore.synapses import INPUT, Convolution, Dense, MaxPool, Source  # noqa: E402
 
 
@@ -62,6 +64,15 @@ def kinds(graph):
 # --- one operation at a time -------------------------------------------------------------------
 
 IMAGE = (4, 7, 6)
+
+
+def arithmetic_in_place(self, x):
+    y = self.c(x)
+    y -= x
+    y /= 4
+    y *= 3
+    return y
+
 
 ONE_LAYER = {
     "conv": (nn.Conv2d(4, 6, 3), IMAGE),
@@ -128,6 +139,10 @@ ONE_LAYER = {
                                    c=nn.Conv2d(4, 2, 3, padding=1)), IMAGE),
     "unsqueezed": (function(lambda self, x: self.c(x.unsqueeze(1)).squeeze(1),
                             c=nn.Conv1d(1, 1, 3)), (9,)),
+    "arithmetic in place": (function(arithmetic_in_place, c=nn.Conv2d(4, 4, 1)), IMAGE),
+    "method of a parameter": (function(lambda self, x: self.c(x) * self.w.abs(),
+                                       w=nn.Parameter(torch.zeros(7, 6)), c=nn.Conv2d(4, 2, 1)),
+                              IMAGE),
     "images from vectors": (function(lambda self, x: self.c(x.view(-1, 1, 4, 5)),
                                      c=nn.Conv2d(1, 2, 3)), (20,)),
 }
@@ -149,6 +164,7 @@ FLATTENED = {
     "flatten": function(lambda self, x: torch.flatten(x, 1)),
     "x.flatten": function(lambda self, x: x.flatten(start_dim=1)),
     "x.flatten to the end": function(lambda self, x: x.flatten(1, 3)),
+    "x.flatten by dimensions": function(lambda self, x: x.flatten(x.ndim - 3, x.dim() - 1)),
     "x.view": function(lambda self, x: x.view(x.size(0), -1)),
     "x.view by shape": function(lambda self, x: x.view(x.shape[0], x.shape[1] * x.shape[2]
                                                        * x.shape[3])),
@@ -352,6 +368,45 @@ def test_branches_from_one_layer_are_added_up():
     assert kinds(graph) == [("Convolution",)]
 
 
+def convolution(rng, wanted):
+    """Synapses from 4 channels of 6×9 that make images of the ``wanted`` shape, in strides of 2."""
+    while True:
+        size, padding, dilation = (rng.integers(low, 4, 2).tolist() for low in (1, 0, 1))
+        groups = int(rng.choice([1, 2]))
+        kernel = rng.normal(size=(wanted[0], 4 // groups, *size))
+        try:
+            made = Convolution(kernel, (4, 6, 9), (2, 2), tuple(padding), tuple(dilation), groups)
+        except ValueError:
+            continue
+        if made.output_shape == wanted:
+            return made
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_sum_of_convolutions_of_one_size_is_a_convolution(seed):
+    rng = np.random.default_rng(seed)
+    one, other = (convolution(rng, (2, *rng.permuted([3, 4]))) if seed % 2 else
+                  convolution(rng, (2, 3, 4)) for _ in range(2))
+    both = affine.added((one,), (other,), one.output_shape)
+    if one.output_shape != other.output_shape:
+        assert both is None
+        return
+    images = rng.random((2, 216))
+    np.testing.assert_allclose(both[0].apply(images), one.apply(images) + other.apply(images))
+
+
+def test_branches_that_no_single_map_adds_up_stay_apart(monkeypatch):
+    far = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1))
+    graph = agrees(function(lambda self, x: x + self.a(x), a=far), IMAGE)
+    assert graph.layers[0].sources == (Source(INPUT), Source(INPUT))
+    strided = function(lambda self, x: self.a(x) + self.b(x), a=nn.Conv2d(4, 2, 3, 2),
+                       b=nn.Conv2d(4, 2, 5))
+    assert kinds(agrees(strided, IMAGE)) == [("Convolution", "Convolution")]
+    monkeypatch.setattr(affine, "LARGEST_MATRIX", 1000)
+    skipped = function(lambda self, x: x + self.a(x), a=nn.Linear(40, 40))
+    assert kinds(agrees(skipped, (40,))) == [("Convolution", "Dense")]
+
+
 def test_branches_of_different_structure_become_matrices():
     graph = agrees(function(
         lambda self, x: F.relu(self.a(F.relu(self.c(x)).flatten(1)) + self.c(x).flatten(1)),
@@ -494,12 +549,38 @@ REFUSED = {
     "state": (function(lambda self, x: x + self.n.add_(1), n=nn.Parameter(torch.ones(()))),
               r"add_\(\) .* changes what the next images would find"),
     "batch": (function(lambda self, x: x.view(-1, 36)), r"must keep images of shape \(2, 6, 6\) "),
+    "odd size": (function(lambda self, x: x.view(x.size(0), 35)), r"must keep images of shape "
+                 r"\(2, 6, 6\) apart, .* not make \(the size of the batch, 35\)"),
+    "shape": (function(lambda self, x: x.view(x.size(0), -1, -1)), r"view\(\) in .* a shape of "
+              r"integers, at most one of them -1, not \(the size of the batch, -1, -1\)"),
+    "fraction": (function(lambda self, x: x.reshape(x.size(0), x.size(1) / 2, -1)),
+                 r"reshape\(\) in .* a shape of integers, .* not \(the size of .*, 1\.0, -1\)"),
+    "attribute": (function(lambda self, x: x + x.T), r"getattr\(\) in model\.0 \(.*\) uses \.T"),
+    "dimension": (function(lambda self, x: x.mean(4)),
+                  r"mean\(\) in .* must have a dimension in range\(-4, 4\), not 4"),
+    "dimension of the size": (function(lambda self, x: x.view(x.size(-5), -1)),
+                              r"size\(\) in .* a dimension in range\(-4, 4\), not -5"),
+    "unsqueezed batch": (function(lambda self, x: x.unsqueeze(-5)), r"unsqueeze\(\) in .* must add "
+                         r"a dimension in range\(1, 5\), after that of the batch, not -5"),
+    "unsqueezed too far": (function(lambda self, x: x.unsqueeze(5)), r"range\(1, 5\), .* not 5"),
+    "batch as a number": (function(lambda self, x: x / x.size(0)),
+                          r"truediv\(\) in .* must take numbers, not the size of the batch"),
     "flatten": (nn.Flatten(0), r"Flatten\) flattens dimensions 0 to -1"),
     "squeeze": (function(lambda self, x: x.squeeze()), r"must say which dimension"),
     "regrouped": (nn.Sequential(nn.Conv2d(2, 2, 1), function(lambda self, x: x.view(
         x.size(0), 1, 12, 6))), r"must flatten images or keep their channels, not make \(1, 12, 6"),
     "mean": (function(lambda self, x: x.mean(1)), r"must be taken over rows or columns"),
     "clamp": (nn.Hardtanh(), r"must clamp from 0 on, not from -1\.0 to 1\.0"),
+    "clamp to 0": (function(lambda self, x: x.clamp(0, 0)),
+                   r"clamp\(\) in .* must clamp to more than 0, not to 0"),
+    "weights alone": (function(lambda self, x: x + self.c(self.w), c=nn.Conv2d(2, 2, 1),
+                               w=nn.Parameter(torch.ones(2, 6, 6))),
+                      r"model\.0\.c \(Conv2d\) is applied to what does not depend on the images"),
+    "weights that do not fit": (function(
+        lambda self, x: x + self.w @ self.w, w=nn.Parameter(torch.ones(2, 6))),
+        r"matmul\(\) in model\.0 \(.*\) can't be computed: .*\(2x6 and 2x6\)"),
+    "once": (function(lambda self, x: self.t(self.t(x)), t=nn.Tanh()),
+             r"(?<=convert )model\.0\.t \(Tanh\); supported"),
     "training norm": (function(lambda self, x: F.batch_norm(
         x, self.n.running_mean, self.n.running_var, training=True), n=nn.BatchNorm2d(2)),
         r"normalizes by the batch"),
@@ -514,6 +595,12 @@ REFUSED = {
     "image": (nn.Linear(6, 6), r"must take vectors, not images of shape .*: put a Flatten before"),
     "parametrized": (parametrizations.weight_norm(nn.Conv2d(2, 2, 1)), r"Parametrized"),
     "first max pool": (nn.MaxPool2d(2), r"must not be applied to the images: pool them beforehand"),
+    "window": (function(lambda self, x: F.avg_pool2d(x, (1, 2, 3))),
+               r"avg_pool2d\(\) in .* must have 2 integer\(s\), not \(1, 2, 3\)"),
+    "indices of a module": (nn.Sequential(nn.Conv2d(2, 2, 1), nn.MaxPool2d(
+        2, return_indices=True)), r"model\.0\.1 \(MaxPool2d\) must not return indices"),
+    "empty window": (nn.Sequential(nn.Conv2d(2, 2, 1), nn.MaxPool2d(2, 1, 1, 7)),
+                     r"model\.0\.1 \(MaxPool2d\) must have no window with padding alone in it"),
     "indices": (function(lambda self, x: F.max_pool2d_with_indices(x, 2)), r"max_pool2d_with_ind"),
     "max pool of sums": (nn.Sequential(nn.Conv2d(2, 2, 1), nn.MaxPool2d(2)),
                          r"model\.1 \(Conv2d\) takes the largest of values that are not rectified"),
@@ -528,6 +615,14 @@ def test_what_is_refused_is_named_with_the_reason(case):
     with pytest.raises(ValueError, match=r"^Can't convert (?s:.*)" + message) as caught:
         trace(nn.Sequential(model, nn.Conv2d(2, 1, 1)), SMALL)
     assert "; supported are AdaptiveAvgPool1d, AdaptiveAvgPool2d" in str(caught.value)
+
+
+def test_a_model_that_can_not_be_copied_is_refused():
+    model = nn.Linear(2, 2)
+    model.lock = threading.Lock()
+    with pytest.raises(ValueError, match=r"^model must be one that copy\.deepcopy can copy: cannot "
+                                         r"pickle '_thread\.lock' object$"):
+        trace(model)
 
 
 def test_all_complaints_are_in_one_error():

@@ -177,6 +177,13 @@ def test_what_is_given_goes_before_what_is_recorded():
         from_nir(graph, dt=0.001)
 
 
+def test_what_is_recorded_must_be_a_group():
+    graph = to_nir(ConvertedSNN([WEIGHTS], [None], [1.0], 7))
+    graph.metadata["sc_neurocore"] = "T = 7"
+    with pytest.raises(TypeError, match=r"^metadata sc_neurocore must be a group, not 'T = 7'$"):
+        from_nir(graph)
+
+
 @pytest.mark.parametrize(("given", "error", "message"), [
     ({"T": 0}, ValueError, "T must be at least 1, not 0"),
     ({"T": 4.0}, TypeError, "T must be an integer, not 4.0"),
@@ -333,6 +340,8 @@ def vector(size):
      "must have 2 integer(s) as its stride, not (1.5, 1.5)"),
     (nir.Conv2d(None, vector((1, 1, 2, 2)), 1, "same", 1, 1, vector(1)), "node 'n' (Conv2d) must "
      "have a padding that is the same on both sides, not 'same'"),
+    (nir.Conv2d(None, vector((2, 1, 1, 1)), 1, 0, 1, 1, vector(3)), "node 'n' (Conv2d) must have a "
+     "bias of shape (2,), not (3,)"),
     (nir.Flatten(None, 1, 1), "node 'n' (Flatten) must flatten dimensions in range(1), not 1 to 1"),
     (nir.AvgPool2d(np.array(0), np.array(2), np.array(0)), "node 'n' (AvgPool2d) must have a "
      "kernel_size from 1 to that of its images, not (0, 0)"),
@@ -386,6 +395,8 @@ def test_matrices_that_nobody_wrote_are_not_made():
      "node 'y' (Output) must come right after neurons that spike, and nothing else"),
     ([("x", "y")],
      "node 'y' (Output) must come right after neurons that spike, and nothing else"),
+    ([("a", "x"), ("x", "n"), ("n", "y")],
+     "node 'a' (Linear) must come after another node"),
     ([("x", "n"), ("n", "y"), ("x", "c"), ("c", "n")],
      "node 'n' (IF) must add up what has the same shape, not (3,) and (2,)"),
 ])

@@ -15,7 +15,9 @@ from torch.nn import functional as F  # noqa: E402
 
 from sc_neurocore.conversion import QCFSActivation, convert  # noqa: E402
 from sc_neurocore.extras import MissingExtraError  # noqa: E402
+from sc_neurocore.interchange.onnx_graph import Node  # noqa: E402
 from sc_neurocore.interchange.onnx_import import load_onnx  # noqa: E402
+from sc_neurocore.interchange.onnx_operators import unsupported  # noqa: E402
 
 # torch deprecates its older exporter, by which most files were written, and parts of it again
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}:DeprecationWarning") for message in (
@@ -289,6 +291,7 @@ AXES = "int64[2] axes = {-1,-2}, int64[2] flat = {0,-1}, int64[2] any = {-1,32}"
     ("y = Clip <min = 0.0, max = 6.0> (x)", dict(opset=9, result="float[N,2,4,4]")),
     ("y, mask = Dropout <ratio = 0.3> (x)", dict(opset=9, result="float[N,2,4,4]")),
     ("y = Add (x, x)", dict(result="float[N,2,4,4]")),
+    ("z = Identity (x) y = Relu (z)", dict(result="float[N,2,4,4]")),
     ("d = Sigmoid (x) y = Relu (x)", dict(result="float[N,2,4,4]")),     # d leads nowhere
 ])
 def test_other_ways_to_write_a_layer_are_read(tmp_path, nodes, options):
@@ -320,6 +323,18 @@ def test_other_ways_to_write_a_layer_are_read(tmp_path, nodes, options):
      r"the same padding on both sides, not \[1, 0, 0, 1\]"),
     ("y = Conv <group = 2, strides = [0, 1]> (x, k)", dict(constants=KERNEL), "at least 1, not"),
     ("y = Conv <group = 3> (x, k)", dict(constants=KERNEL), "can't be a module of torch: .*group"),
+    ("y = Conv <group = 2, kernel_shape = [1, 2]> (x, k)", dict(constants=KERNEL),
+     r"weights of 4 dimensions that end with its kernel_shape, not \(2, 1, 1, 1\)"),
+    ("y = Conv (x, k)", dict(constants="int32[1,2,1,1] k = {2, 3}"),
+     r"\(Conv\) must have float32 weights, not int32 of shape \(1, 2, 1, 1\)"),
+    ("y = MatMul (x, w)", dict(constants="double[4,1] w = {1, 2, 3, 4}"),
+     r"\(MatMul\) must have float32 weights, not float64 of shape \(4, 1\)"),
+    ("y = MatMul (x, w)", dict(constants="float[2,4,1] w = {1, 2, 3, 4, 5, 6, 7, 8}"),
+     r"\(MatMul\) must have weights of two dimensions, not \(2, 4, 1\)"),
+    ('y = MaxPool <kernel_shape = [2, 2], auto_pad = "SAME"> (x)', {},
+     r"\(MaxPool\) must have auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER, not SAME; "),
+    ('y = MaxPool <kernel_shape = [2, 2], auto_pad = "VALID", ceil_mode = 1> (x)', {},
+     r"\(MaxPool\) must have ceil_mode 0 if auto_pad says what the size is"),
     ("y = Conv <group = 2> (x, k)", dict(constants=KERNEL, images="float[N,2,4,4,4]"),
      r"must take \(channels, length\) or \(channels, height, width\), not"),
     ("y = AveragePool <kernel_shape = [2, 2], dilations = [2, 2]> (x)", dict(opset=19),
@@ -327,12 +342,23 @@ def test_other_ways_to_write_a_layer_are_read(tmp_path, nodes, options):
     ("y, places = MaxPool <kernel_shape = [2, 2]> (x) z = Relu (places)", {}, "one result"),
     ("y = ReduceMean (x, c)", dict(constants="int64[1] c = {3}"), r"all of an image, axes \[2, 3"),
     ("y = ReduceMean (x)", {}, "all of an image"),
+    ("y = ReduceMean (x, c)", dict(constants="int64[2] c = {2, 4}"),
+     r"\(ReduceMean\) must have axes in range\(-4, 4\), not \[2, 4\]"),
     ("y = Unsqueeze (x, c)", dict(constants="int64[1] c = {1}"), "AdaptiveAvgPool1d of 1"),
+    ("z = Unsqueeze (x, c) m = ReduceMean (z, c) y = Squeeze (m, c)",
+     dict(constants="int64[1] c = {2}", images="float[N,2,4]"),
+     r"\(Unsqueeze\) is supported only where it makes an AdaptiveAvgPool1d of 1"),
     ("y = Flatten <axis = 2> (x)", {}, "must have axis 1"),
     ("y = Squeeze (x)", {}, "use Flatten"),
     ("y = Reshape (x, c)", dict(constants="int64[3] c = {0, 2, 16}"),
      r"must flatten all but the batch, \(batch, 32\), not reshape \(2, 4, 4\) to \[0, 2, 16\]"),
     ("y = Reshape (x, c)", dict(constants="int64[2] c = {1, 32}"), "all but the batch"),
+    ("s = Shape (x) t = Abs (s) y = Reshape (x, t)", {},
+     r"\(Reshape\) must have a shape that can be computed, not 't'"),
+    ("s = Shape (x) t = Mul (s, s) y = Reshape (x, t)", {},
+     r"\(Reshape\) must keep the size of the batch as it is"),
+    ("y = Clip (x, c)", dict(constants="float[2] c = {0, 0}"),
+     r"\(Clip\) must have numbers as limits, not \(\[0\.0, 0\.0\], inf\)"),
     ("y = Clip (x, c)", dict(constants="float c = {1}"), "from 0 up, as ReLU, not from 1.0 to inf"),
     ("y = BatchNormalization <training_mode = 1> (x, c, c, c, c)", dict(
         constants="float[2] c = {1, 2}"), r"call model.eval\(\) first"),
@@ -340,6 +366,12 @@ def test_other_ways_to_write_a_layer_are_read(tmp_path, nodes, options):
         constants="float[2] c = {1, 2}", opset=13), r"call model.eval\(\) first"),
     ("r = Constant <value_float = 0.5> () t = Cast <to = 9> (r) y = Dropout (x, r, t)", {},
      r"call model.eval\(\) first"),
+    ("y = BatchNormalization (x, c, c, c, c)", dict(
+        constants="float[2] c = {1, 2}", images="float[N,2,3,4,5]"),
+     r"\(BatchNormalization\) must take images of at most 3 dimensions, not 4"),
+    ('s = Constant <value_string = "a"> () y = Relu (x)', {}, r"\(Constant\) must hold numbers"),
+    ("y = Relu (x)", dict(constants="complex64[1] c = {1, 2}"),
+     "constant 'c' must be real numbers, not complex64"),
     ("y = Relu (x)", dict(images="float[N,2,h,4]"), r"of fixed size, not of shape \(N, 2, h, 4\)"),
     ("y = Relu (x)", dict(images="float[4]"), "a batch of images"),
     ("y = Relu (x)", dict(images="int32[N,4]"), "must be float, double or float16, not int32"),
@@ -366,6 +398,32 @@ def test_what_is_nearly_qcfs_is_refused(tmp_path, constants):
                          "sthluvw", (steps, theta, shift, low, high, theta_again, steps_again),
                          strict=True)))
     with pytest.raises(ValueError, match=r"\(Mul\) (is supported only|can't be a module)"):
+        load_onnx(path)
+
+
+def test_qcfs_that_begins_with_its_clip_is_recognized(tmp_path):
+    path = write(tmp_path / "a.onnx", "a = Clip (x, l, h) b = Mul (a, s) c = Add (b, r) "
+                 "d = Floor (c) y = Div (d, s)", constants="float l = {0}, float h = {1}, "
+                 "float s = {4}, float r = {0.5}", result="float[N,2,4,4]")
+    (activation,) = load_onnx(path)
+    assert (activation.T, activation.theta.item()) == (4, 1.0)
+    check_same(path, images_of((2, 4, 4)), QCFSActivation(4, 1.0))
+
+
+def test_attributes_of_later_opsets_are_refused():
+    """Today's onnx knows none that this package doesn't, and refuses the others itself."""
+    node = Node(onnx.helper.make_node("Relu", ["x"], ["y"], "last", slope=0.1, alpha=2))
+    assert str(unsupported(node)) == "node 'last' (Relu) has unknown attributes alpha, slope"
+
+
+def test_sparse_weights_are_refused(tmp_path):
+    path = write(tmp_path / "a.onnx", "y = Relu (x)", result="float[N,2,4,4]")
+    model = onnx.load(path)
+    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(
+        onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [1], [2.0]),
+        onnx.helper.make_tensor("places", onnx.TensorProto.INT64, [1], [3]), [8]))
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match="sparse initializers must be exported as dense ones"):
         load_onnx(path)
 
 

@@ -11,6 +11,7 @@ from sc_neurocore.planning import PlanError, assess, plan
 from sc_neurocore.planning.choices import useful_lanes
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.synthesis import find_device
+from sc_neurocore.synthesis.devices import Device, Resources
 
 
 def network(*shape: int, weight_width: int = 4, timesteps: int = 4, **options) -> IntegerNetwork:
@@ -126,6 +127,45 @@ def test_what_is_too_large_says_what_is_not():
             r"784-256-10 takes at least \d+ block RAMs, \d+ of them for weights of 8 bits, and "
             r"ecp5-25k has 56: use 4-bit weights \(\d+ block RAMs\), or use ecp5-45k")):
         plan(network(784, 256, 10, weight_width=8), "ecp5-25k")
+
+
+@pytest.mark.parametrize(("has", "options", "message"), [
+    (Resources(200, 9999, 99), {}, r"300-20 takes at least \d+ LUTs, and 85% of the 200 of small "
+     r"may be used: use ecp5-25k$"),
+    (Resources(9999, 200, 99), {}, r"300-20 takes at least \d+ flip-flops, and 85% of the 200 of "
+     r"small may be used: use ecp5-25k$"),
+    # fewer bits would not do
+    (Resources(2000, 9999, 1), {"weight_width": 3}, r"300-20 takes at least \d+ block RAMs, \d+ of "
+     r"them for weights of 3 bits, and small has 1: use ecp5-25k$")])
+def test_what_there_is_too_little_of_is_named(has, options, message):
+    small = Device("small", "ecp5", "a small one", (), has)
+    with pytest.raises(PlanError, match=message):
+        plan(network(300, 20, **options), small, clock_hz=1e8)
+
+
+def test_what_can_not_be_loaded_is_not_told_to_be():
+    large = network(300, 60, 10, weight_width=8, encoder="direct")
+    with pytest.raises(PlanError, match=r"300-60-10 takes at least .* block RAMs") as caught:
+        plan(large, "ice40-up5k")
+    assert "--loaded" not in str(caught.value)
+
+
+def test_goals_that_exclude_each_other_are_told():
+    both = network(100, 16, 40, timesteps=1, encoder="events")
+    small = Device("small", "ecp5", "a small one", (), Resources(3000, 9999, 40))
+    alone = [plan(both, small, clock_hz=1e8, **goal)
+             for goal in ({"latency_us": 0.71}, {"images_per_s": 2.32e6})]
+    assert [made.pace.latency_cyc <= 71 for made in alone] == [True, False]
+    assert [made.pace.interval_cyc <= 43 for made in alone] == [False, True]
+    with pytest.raises(PlanError, match=(
+            r"images per second are one every 43 cycles at 100 MHz, and the fastest layout of "
+            r"100-16-40 that fits small takes 43 cycles an image, with nothing left for the "
+            r"other goal \(.*\): ask for a latency of [\d.]+ us beside it, or use fewer neurons$")
+            ) as caught:
+        plan(both, small, clock_hz=1e8, latency_us=0.71, images_per_s=2.32e6)
+    offered = float(str(caught.value).split("a latency of ")[1].split()[0])
+    made = plan(both, small, clock_hz=1e8, latency_us=offered, images_per_s=2.32e6)
+    assert made.pace.interval_cyc <= 43
 
 
 def test_a_goal_out_of_reach_says_which_is_not():

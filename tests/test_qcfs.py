@@ -314,6 +314,23 @@ def test_functional_relus_become_modules_of_a_graph_module():
     torch.testing.assert_close(replaced.eval()(x), model.eval()(x), rtol=0, atol=2e-2)
 
 
+def test_a_module_for_a_function_has_a_name_of_its_own():
+    class Taken(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.relu, self.relu_ = (nn.Linear(20, 20) for _ in range(3))
+
+        def forward(self, x):
+            return self.relu_(self.relu(torch.relu(self.first(x))))
+
+    model, x = Taken(), torch.tensor(IMAGES).float()
+    replaced = replace_relu_with_qcfs(model, T=4000, calibration_data=IMAGES, percentile=100)
+    assert [name for name, _ in replaced.named_children()] == ["first", "relu", "relu_", "relu__"]
+    assert isinstance(replaced.relu__, QCFSActivation)
+    assert replaced.relu.weight is model.relu.weight
+    torch.testing.assert_close(replaced(x), model(x), rtol=0, atol=2e-2)
+
+
 def test_functional_dropout_follows_the_mode_of_the_graph_module():
     replaced = replace_relu_with_qcfs(Functional().eval(), calibration_data=IMAGES)
     assert not any(m.training for m in replaced.modules())

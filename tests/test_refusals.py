@@ -14,9 +14,10 @@ from sc_neurocore.cosim.pins import verify_at_pins
 from sc_neurocore.gateware.uart import UartReceiver
 from sc_neurocore.network import IntegerLayer, IntegerNetwork
 from sc_neurocore.planning.workload import Workload
+from sc_neurocore.quantization import quantize
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.stages import verify_stages
-from sc_neurocore.synapses import Dense, MaxPool, Source
+from sc_neurocore.synapses import Convolution, Dense, MaxPool, Source
 
 LAYER = IntegerLayer(np.ones((2, 3), int), np.zeros(2, int), np.ones(2, int), np.zeros(2, int))
 NETWORK = IntegerNetwork((LAYER,), timesteps=2)
@@ -63,6 +64,10 @@ REFUSED = {
         ValueError, r"sources\[1\] has a max pool, .* not pipelined"),
     "float synapses": (lambda: snn((FLOATS, Dense(np.ones((1, 3))))), ValueError,
                        r"weights\[1\] must reach the same neurons from every source, not 1 and 2"),
+    "threshold of a channel": (
+        lambda: quantize(ConvertedSNN([Convolution(np.ones((2, 1, 1, 2)), (1, 1, 3))], [None],
+                                      [np.array([1.0, 1.0, 1.0, 2.5])])),
+        ValueError, "Layer 0, channel 1, must share one threshold, .*, not 1 to 2.5"),
     "encoder": (lambda: snn(np.ones((2, 3))).run(np.ones(4), encoder="rate"), ValueError,
                 "encoder must be one of .*, not 'rate'"),
     "events": (lambda: snn(np.ones((2, 3)), T=2).run(np.ones((3, 4)), encoder="events"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -573,6 +574,12 @@ def test_values_that_are_not_finite_are_refused(file):
     start = header["layer0.weights0"]["data_offsets"][0]
     seal(file, data=data[:start] + struct.pack("<d", np.nan) + data[start + 8:])
     assert refusal(file, load_snn) == "weights[0][0, 0] must be finite, not nan"
+
+
+def test_scales_of_some_layers_are_refused(file):
+    save_snn(SimpleNamespace(**vars(example_snn()) | {"scales": [np.ones(5), None]},
+                             synapses=example_snn().synapses), file)
+    assert refusal(file, load_snn) == "scales must be those of all layers or of none"
 
 
 def test_what_its_header_cannot_hold_is_not_saved(tmp_path):

@@ -53,9 +53,22 @@ def test_mapping_alone_prints_a_table(capfd):
     assert "Fmax" not in out
 
 
+@pytest.mark.slow
+def test_toggles_are_counted_with_the_first_images(capfd):
+    code, out, err = run(capfd, "--no-place", "--lanes", 2, "--data", "images.npy", "--images", 3,
+                         "--toggles", 1, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert (document["images"], document["toggles"]["images"]) == (3, 1)
+    assert min(document["toggles"].values()) > 0
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--device", "ecp6"], "Device must be one of"),
     (["--output", "missing/made"], "Folder missing of the output folder does not exist"),
+    (["--toggles", 2], "--toggles needs --data, the images to be counted with"),
+    (["--device", "xc7", "--clock-hz", "1e6", "--lanes", "5,2"],     # mapped, and not planned for
+     "Lanes of layer 0 must be in range(1, 5), not 5"),
     (["--lanes", "5,2"], "Lanes of layer 0 must be in range(1, 5), not 5")])
 def test_errors_come_before_the_work(capfd, arguments, message):
     code, out, err = run(capfd, *arguments)

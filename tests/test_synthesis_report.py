@@ -1,5 +1,8 @@
 """Reports of a small network: their numbers, and how they are printed."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.synthesis import find_device, synthesize
 from sc_neurocore.synthesis.placement import CriticalPath, Placement, Run
 from sc_neurocore.synthesis.report import SynthesisReport
+from sc_neurocore.synthesis.toggles import Toggles
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,22 @@ def test_without_placing_there_is_no_frequency(mapped):
     assert document["versions"] == {"sc_neurocore": __version__, "yosys": mapped.mapped.yosys}
     assert not {"fmax_mhz", "images_per_second", "latency_us"} & set(document)
     assert "Fmax" not in str(mapped)
+
+
+def test_what_a_circuit_does_not_have_is_not_in_the_table(mapped):
+    plain = str(mapped)
+    assert not {"SPRAMs", "multipliers", "toggles"} & {line.split(" ")[0]
+                                                       for line in plain.splitlines()}
+    assert "toggles" not in mapped.as_dict()
+    area = replace(mapped.area, spram=3, multipliers=2)
+    full = replace(mapped, device=find_device("ice40-up5k"), mapped=replace(mapped.mapped,
+                   area=area), toggles=Toggles(5, 20.2, 30.0, 10.0))
+    rows = dict(re.split(r" {2,}", line, maxsplit=1) for line in str(full).splitlines()
+                if line.startswith(("SPRAMs", "multipliers", "toggles")))
+    assert rows == {"SPRAMs": "3 of 4 (75.0%)", "multipliers": "2",
+                    "toggles": "60 an image (5 images): flip-flops 20, logic 30, memories 10"}
+    assert full.as_dict()["toggles"] == {"images": 5, "flip_flops": 20.2, "logic": 30.0,
+                                         "memories": 10.0, "total": 60.2}
 
 
 def test_throughput_and_latency_are_at_the_median_frequency(placed):

@@ -74,8 +74,6 @@ class Latency(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None,
                 ctx: click.Context | None) -> float:
         """Parse ``20us`` or ``1.5ms`` to microseconds."""
-        if not isinstance(value, str):
-            return value
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s)", value)
         if not found:
             self.fail(f"{value!r} is not a time with its unit, as in 20us or 1.5ms", param, ctx)

@@ -180,9 +180,7 @@ def _layers(tree: Tree, dt: float | None) -> list[_Layer]:
 
 def _value(node: Node, inputs: list[Value], layers: list[_Layer], dt: float | None) -> Value:
     """What a node gives; neurons complete a layer."""
-    if node.kind == "Input":
-        if inputs:
-            raise node.refuse("must not come after another node")
+    if node.kind == "Input":    # the only one: what is before it has begun without one
         return Value(node.shape("shape"), ((Source(INPUT), ()),))
     if not inputs:
         raise node.refuse("must come after another node")

@@ -172,7 +172,8 @@ def _padding(node: Node, total: Sequence[int]) -> list[int]:
     elif auto == "VALID":
         pads = [0] * 2 * len(total)
     elif auto != "NOTSET":
-        raise node.refuse(f"must have auto_pad NOTSET, VALID or SAME, not {auto}")
+        raise node.refuse("must have auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER, "
+                          f"not {auto}")
     before, after = pads[:len(total)], pads[len(total):]
     if before != after or len(before) != len(total) or min(pads) < 0:
         raise node.refuse(f"must have the same padding on both sides, not {pads} "

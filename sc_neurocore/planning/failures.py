@@ -104,6 +104,8 @@ def _too_slow(network: IntegerNetwork, device: Device, goal: Goal, searches: Sea
         advice = [f"ask for {goal.clock_hz // interval:.0f}"]
     if faster <= 1:     # each of the two could be reached, but not at the same time, or not here
         takes += ", with nothing left for the other goal"
+        best = min(paces, key=lambda pace: (pace.interval_cyc, pace.latency_cyc))
+        advice = [f"ask for a latency of {_up(best.latency_cyc / mhz)} us beside it"]
     else:
         advice.append(f"use a clock of {_up(mhz * faster)} MHz")
     advice += [f"use {each.name}" for each in other_devices(device)

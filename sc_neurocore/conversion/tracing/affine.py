@@ -186,12 +186,9 @@ def _added_convolutions(a: Convolution, b: Convolution) -> Convolution | None:
                         one.kernel.shape[2 + axis], one.dilation[axis] // steps[axis])
                   for axis in (0, 1)]
         kernel[..., places[0], places[1]] += _regrouped(one, groups)
-    try:
-        both = Convolution(kernel.reshape(-1, *kernel.shape[2:]), a.input_shape, a.stride, padding,
-                           (steps[0], steps[1]), groups)
-    except ValueError:  # it reaches too far
-        return None
-    return both if both.output_shape == a.output_shape else None
+    # padded as the one that is padded most, it fits the image, and makes as many windows
+    return Convolution(kernel.reshape(-1, *kernel.shape[2:]), a.input_shape, a.stride, padding,
+                       (steps[0], steps[1]), groups)
 
 
 # --- as synapses --------------------------------------------------------------------------------

@@ -214,7 +214,7 @@ def _pair(value: Any, dims: int, absent: int) -> Pair:
     each = tuple(value) if isinstance(value, Sequence) else (value,) * dims
     each = each * dims if len(each) == 1 else each
     if len(each) != dims or not all(isinstance(number, int) for number in each):
-        raise UnsupportedError(f"must have {dims} integers, not {value!r}")
+        raise UnsupportedError(f"must have {dims} integer(s), not {value!r}")
     return (absent, each[0]) if dims == 1 else (each[0], each[1])
 
 
@@ -222,7 +222,7 @@ def axis_of(input: Value, dim: int) -> int:
     """Give a dimension as a number from 0, which is that of the batch."""
     axes = len(input.shape) + 1
     if not isinstance(dim, int) or not -axes <= dim < axes:
-        raise UnsupportedError(f"must have a dimension in range({axes}), not {dim!r}")
+        raise UnsupportedError(f"must have a dimension in range({-axes}, {axes}), not {dim!r}")
     return dim % axes
 
 

@@ -51,7 +51,8 @@ def reshape(at: LayerList, input: Value, *shape: Any) -> Value:
     sizes = list(shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape)
     known = [size for size in sizes[1:] if size != -1]
     if not sizes or not all(isinstance(size, int) for size in known) or len(known) + 2 < len(sizes):
-        raise UnsupportedError(f"must be given a shape of integers, not {tuple(shape)}")
+        raise UnsupportedError("must be given a shape of integers, at most one of them -1, "
+                               f"not {tuple(shape)}")
     rest = [input.size // max(1, prod(known)) if size == -1 else size for size in sizes[1:]]
     whole = prod(rest) == input.size and (sizes[0] is BATCH or len(rest) == len(known))
     if sizes[0] not in (BATCH, -1) or not whole:
@@ -72,9 +73,11 @@ def squeeze(at: LayerList, input: Value, dim: Any = None) -> Value:
 
 def unsqueeze(at: LayerList, input: Value, dim: int) -> Value:
     """Insert a dimension of size 1."""
-    axis = dim + len(input.shape) + 2 if dim < 0 else dim
-    if axis < 1:
-        raise UnsupportedError("must not add a dimension before that of the batch")
+    axes = len(input.shape) + 2
+    axis = dim + axes if dim < 0 else dim
+    if not 1 <= axis < axes:
+        raise UnsupportedError(f"must add a dimension in range(1, {axes}), after that of the "
+                               f"batch, not {dim}")
     return _reshaped(input, (*input.shape[:axis - 1], 1, *input.shape[axis - 1:]))
 
 

@@ -24,7 +24,7 @@ help:
 	@echo "make faults    flip bits of weights, of an accelerator and of a board; some minutes"
 	@echo "make regress   test, and the longer runs"
 	@echo "make random NETWORKS=1000 SEED=1   other random networks than those of make regress"
-	@echo "make mutation  faults that Yosys plants in the gateware, and what finds them"
+	@echo "make mutation  faults planted in the gateware, by hand and by Yosys, and what finds them"
 	@echo "make coverage  what the tests reach of the gateware and of the package, and why not the rest"
 	@echo "make oldest, make newest   the tests with the oldest and the newest versions of everything"
 	@echo "make dist      wheel and sdist, and the demo with each of them"
@@ -97,7 +97,7 @@ faults: $(READY)
 	$(BIN)/python -m campaigns.faults --jobs $(JOBS)
 
 regress: lint check-verilog
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not planted"
 
 # Without a SEED, networks that nobody has seen.
 random: NETWORKS ?= 200
@@ -108,6 +108,7 @@ random: $(READY)
 	  sim/test_random_networks.py::test_networks_are_different
 
 mutation: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) -m planted
 	$(BIN)/python -m campaigns.mutation --jobs $(JOBS)
 
 coverage: $(READY)

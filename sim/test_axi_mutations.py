@@ -77,6 +77,7 @@ open({output!r}, "w").write(verilog.component_text(AxiTop(*CASES[{case!r}]), {to
 
 
 @pytest.mark.slow
+@pytest.mark.planted
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_fault_is_caught(name, tmp_path, cache, monkeypatch):
     monkeypatch.setenv("COCOTB_MAX_FAILURES", "1")

@@ -90,6 +90,7 @@ open({output!r}, "w").write(verilog.component_text({component}, {top!r}))
 
 
 @pytest.mark.slow
+@pytest.mark.planted
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_fault_is_caught(name, tmp_path, cache):
     which, mutation = MUTATIONS[name]

@@ -237,7 +237,7 @@ def test_without_a_fault_the_check_passes(name, tmp_path, cache):
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[] if number % QUICK == 0 else pytest.mark.slow)
+    pytest.param(name, marks=[] if number % QUICK == 0 else [pytest.mark.slow, pytest.mark.planted])
     for number, name in enumerate(MUTATIONS)])
 def test_fault_is_caught(name, tmp_path, cache):
     mutation = MUTATIONS[name]

@@ -183,6 +183,7 @@ open({output!r}, "w").write(verilog.generate(NETWORK, SPECS[{spec!r}]))
 
 
 @pytest.mark.slow
+@pytest.mark.planted
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_fault_is_caught(name, tmp_path):
     spec, mutation = MUTATIONS[name]

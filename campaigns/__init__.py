@@ -8,4 +8,5 @@ SIM = ROOT / "sim"
 CACHE = ROOT / "build" / "simulations"
 """Compiled simulations, kept from run to run."""
 
-sys.path.insert(0, str(SIM))    # the benches, and what they share
+# The benches, and what they share; also for the processes that a campaign starts.
+sys.path.insert(0, str(SIM))

@@ -1,7 +1,8 @@
 """Flipped bits of a design's state: one Verilog for all, where arguments of the simulation choose.
 
 ``+flip=3 +bit=1 +row=0 +cycle=500`` inverts bit 1 of register 3, or of row 0 of memory 3, at the
-end of cycle 500; ``+flip=0`` is the design itself.
+end of cycle 500; ``+flip=0`` is the design itself. Of a register that Yosys has given an enable, or
+whose bits are written apart, it is what was in there before that cycle that is inverted.
 """
 
 import re
@@ -12,8 +13,11 @@ _MODULE = re.compile(r"^module (\\\S+ |[\w$]+)\s*\(.*?^endmodule", re.MULTILINE 
 _REGISTER = re.compile(rf"^  reg (?:\[(\d+):0\] )?({_NAME})(?: ?\[(\d+):0\])?(?: = [^;]*)?;$",
                        re.MULTILINE)
 _SINGLE = re.compile(rf"^(  always @\(posedge \S+\)\n    )({_NAME}) ?<= (.*);$", re.MULTILINE)
-_GUARDED = re.compile(r"^(  always @\(posedge \S+\))\n((?: {4,}(?:if|else) .*\n)+)", re.MULTILINE)
-"""What Yosys makes of enables and resets: ``if (rst) count <= 2'h0;`` and ``else …`` lines."""
+_GUARDED = re.compile(rf"^(  always @\(posedge \S+\))\n((?: {{4,}}(?:if|else) .*\n)+"
+                      rf"|    (?:{_NAME}) ?\[[\d:]+\] ?<= .*\n)", re.MULTILINE)
+"""What Yosys makes of enables and resets: ``if (rst) count <= 2'h0;`` and ``else …`` lines; or of
+registers whose bits are written apart."""
+_WRITTEN = re.compile(rf"(?:^|\) |: |else ) *({_NAME}) ?(?:\[[^\]]*\])* ?<= ", re.MULTILINE)
 _BLOCK = re.compile(r"^  always @\(posedge (\S+)\) begin\n.*?^  end$", re.MULTILINE | re.DOTALL)
 
 
@@ -49,6 +53,11 @@ def insert(text: str, top: str, *, constants: bool = False) -> tuple[str, list[S
     -------
     str, list of State
         Verilog, and what can be flipped.
+
+    Raises
+    ------
+    ValueError
+        If a register is written in another way than those that are known.
     """
     states: list[State] = []
     text = _MODULE.sub(lambda found: _in_module(found[0], found[1].strip().lstrip("\\"), top,
@@ -79,10 +88,15 @@ def _in_module(text: str, module: str, top: str, states: list[State]) -> str:
     declared = {found[2].strip(): (int(found[1] or 0) + 1, int(found[3] or 0) + 1)
                 for found in _REGISTER.finditer(text)}
 
+    made: dict[str, State] = {}
+
     def state(name: str) -> State:
-        width, rows = declared[name.strip()]
-        states.append(State(len(states) + 1, module, name.strip().lstrip("\\"), width, rows))
-        return states[-1]
+        name = name.strip()
+        if name not in made:
+            width, rows = declared[name]
+            made[name] = State(len(states) + 1, module, name.lstrip("\\"), width, rows)
+            states.append(made[name])
+        return made[name]
 
     def single(found: re.Match[str]) -> str:
         at = state(found[2])
@@ -100,7 +114,12 @@ def _in_module(text: str, module: str, top: str, states: list[State]) -> str:
                              f"({at.width}'d1 << {top}.flip_bit);")
         return "\n".join(lines)
 
-    return _BLOCK.sub(block, _SINGLE.sub(single, _GUARDED.sub(_as_block, text)))
+    written = {found[1].strip() for found in _WRITTEN.finditer(text)}
+    text = _BLOCK.sub(block, _SINGLE.sub(single, _GUARDED.sub(_as_block, text)))
+    if unknown := written & set(declared) - set(made):
+        raise ValueError(f"{module}: registers must be written by themselves or under if, not "
+                         f"{', '.join(sorted(unknown))}")
+    return text
 
 
 def _as_block(guarded: re.Match[str]) -> str:

@@ -96,7 +96,7 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Parity(Accelerator):
-    """One with parity: its check flips bits of weights as well, and looks what is reported.
+    """One with parity: its check flips bits of weights as well, and looks at what is reported.
 
     ``key``: of the layout in `sim/test_parity.py`.
     """

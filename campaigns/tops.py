@@ -21,10 +21,11 @@ from sc_neurocore.spec import AcceleratorSpec
 
 from . import CACHE, SIM, flips
 
-STOPS = {("board.accelerator.replay_1.halves", "fill"): "no results",
-         ("board.link.images", "place"): "no image", ("board.link", "following"): "numbers"}
-"""Registers of which a flipped bit stops a board, each so that only one cause of a restart ends it,
-and what the board lacks then."""
+STOPS = {"no results": ("board.accelerator.replay_1.halves", "fill"),
+         "no image": ("board.link.images", "place"),
+         "wrong numbers": ("board.link", "following")}
+"""What a board stands still with that has a flipped bit in a register, each the only cause of a
+restart of its kind: of both watchdogs, and of the link. Of the first not in every cycle."""
 
 
 def board_network() -> tuple[IntegerNetwork, AcceleratorSpec]:
@@ -100,26 +101,30 @@ class Board:
         text, states = flips.insert(text, self.top)
         program = virtual_board.compile_board(text, CACHE, lint=False)
         images = np.random.default_rng(3).integers(0, 256, (24, self.network.n_input))
+        numbers = {(state.module, state.name): state.number for state in states}
         try:
             if fault := self._unflipped(program, plusargs, images):
                 return fault
-            for state in states:
-                if stop := STOPS.get((state.module, state.name)):
-                    restarts = 0
-                    for cycle in range(6000, 14_000, 1000):
-                        arguments = [f"+flip={state.number}", "+bit=0", f"+cycle={cycle}"]
-                        with (virtual_board.VirtualBoard(program, plusargs=[*plusargs, *arguments])
-                              as running,
-                              host.open(running.port, self.network, timeout=0.25) as opened):
-                            opened.run(images)
-                            if differences(opened.run(images), golden.run(self.network, images)):
-                                return f"{stop}: results"
-                            restarts += opened.status["restarts"]
-                    if not restarts:
-                        return f"{stop}: restarts"
-        except (host.LinkError, host.WrongBoardError):
+            for stop, register in STOPS.items():
+                flip = [f"+flip={numbers[register]}", "+bit=0"]
+                if fault := self._stopped(program, [*plusargs, *flip], images):
+                    return f"{stop}: {fault}"
+        except (host.LinkError, ValueError):
             return "host"
         return ""
+
+    def _stopped(self, program: Path, plusargs: Sequence[str], images: np.ndarray) -> str:
+        """Flip a bit in one cycle after another until there is a restart, after which images are
+        right again."""
+        for cycle in range(6000, 14_000, 160):
+            with (virtual_board.VirtualBoard(program, plusargs=[*plusargs, f"+cycle={cycle}"])
+                  as running, host.open(running.port, self.network, timeout=0.25) as opened):
+                opened.run(images)
+                if differences(opened.run(images), golden.run(self.network, images)):
+                    return "results"
+                if opened.status["restarts"]:
+                    return ""
+        return "restarts"
 
     def _unflipped(self, program: Path, plusargs: Sequence[str], images: np.ndarray) -> str:
         with (virtual_board.VirtualBoard(program, plusargs=plusargs) as running,

@@ -58,11 +58,12 @@ def test_an_answer_that_is_cut_spoils_no_other(board):
     program, states = board
     kind = named(states, "board.link.answers", "kind")
     noticed = 0
-    for cycle in range(2_000, 3_500, 100):      # the status that the host asks for first
+    # The status that the host asks for first, whenever it came.
+    for cycle in range(1_000, 4_800, 150):
         _, second, activity, _ = run(program, faults.Flip(kind, 1, 0, cycle))
         assert not differences(second, golden.run(NETWORK, IMAGES[:9]))
         noticed += activity.faults.total()
-    assert noticed >= 10
+    assert noticed >= 8
 
 
 def test_no_flipped_bit_hangs_the_board(board):
@@ -86,6 +87,26 @@ def test_flips_are_where_they_are_said_to_be():
         ("count", 3, 1), ("rows", 8, 16)]
     assert "count <= (\\$1 ) ^ (top.flip_register == 1 ? 3'd1 << top.flip_bit : 3'd0);" in new
     assert "if (top.flip_register == 2) rows[top.flip_row] <= rows[top.flip_row] ^" in new
+
+
+def test_flips_of_what_yosys_has_optimized():
+    text = "module top(clk);\n  input clk;\n  reg [2:0] count = 3'h0;\n  reg [1:0] ends;\n" \
+           "  always @(posedge clk)\n    if (rst) count <= 3'h0;\n    else if (go)\n" \
+           "      if (up) count <= \\$1 ;\n      else count <= 3'h1;\n" \
+           "  always @(posedge clk)\n    if (go) ends[0] <= a;\n" \
+           "  always @(posedge clk)\n    ends[1] <= b;\nendmodule\n"
+    new, states = flips.insert(text, "top")
+    assert [(state.name, state.width) for state in states] == [("count", 3), ("ends", 2)]
+    assert new.count("    if (top.flip_register == 1) count <= count ^") == 1
+    assert new.count("    if (top.flip_register == 2) ends <= ends ^") == 2
+    assert "    else if (go)\n      if (up)\n      count <= \\$1 ;\n" in new
+
+
+def test_a_register_that_cannot_be_flipped_is_told():
+    text = "module top(clk);\n  reg count;\n  always @(posedge clk) case (a)\n" \
+           "    1: count <= b;\n  endcase\nendmodule\n"
+    with pytest.raises(ValueError, match=r"^top: registers must be .*, not count$"):
+        flips.insert(text, "top")
 
 
 @pytest.mark.slow

@@ -70,12 +70,14 @@ def places(states, spec, network=NETWORK, *, is_read=True):
 
 
 def one_a_row(found, random, most):
-    """A bit of each row, or of so many of them."""
-    rows = {}
+    """A bit of each row, or of so many of them; of the first and the last of each memory always."""
+    rows, ends = {}, {}
     for place in found:
         rows.setdefault((place.layer, place.row), []).append(place)
+        ends.setdefault(place.state, []).append(place)
     chosen = [bits[random.integers(len(bits))] for bits in rows.values()]
-    return [chosen[index] for index in random.permutation(len(chosen))[:most]]
+    return [*(place for those in ends.values() for place in (those[0], those[-1])),
+            *(chosen[index] for index in random.permutation(len(chosen))[:most])]
 
 
 def flip(place):

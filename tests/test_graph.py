@@ -561,8 +561,9 @@ REFUSED = {
     "dimension of the size": (function(lambda self, x: x.view(x.size(-5), -1)),
                               r"size\(\) in .* a dimension in range\(-4, 4\), not -5"),
     "unsqueezed batch": (function(lambda self, x: x.unsqueeze(-5)), r"unsqueeze\(\) in .* must add "
-                         r"a dimension in range\(1, 5\), after that of the batch, not -5"),
-    "unsqueezed too far": (function(lambda self, x: x.unsqueeze(5)), r"range\(1, 5\), .* not 5"),
+                         r"a dimension in range\(1, 5\) or range\(-4, 0\), after that of the "
+                         r"batch, not -5"),
+    "unsqueezed too far": (function(lambda self, x: x.unsqueeze(5)), r"range\(1, 5\) or .* not 5"),
     "batch as a number": (function(lambda self, x: x / x.size(0)),
                           r"truediv\(\) in .* must take numbers, not the size of the batch"),
     "flatten": (nn.Flatten(0), r"Flatten\) flattens dimensions 0 to -1"),

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -577,8 +576,9 @@ def test_values_that_are_not_finite_are_refused(file):
 
 
 def test_scales_of_some_layers_are_refused(file):
-    save_snn(SimpleNamespace(**vars(example_snn()) | {"scales": [np.ones(5), None]},
-                             synapses=example_snn().synapses), file)
+    snn = example_snn()
+    snn.scales = [np.ones(5), None]
+    save_snn(snn, file)
     assert refusal(file, load_snn) == "scales must be those of all layers or of none"
 
 

@@ -114,7 +114,7 @@ class Answers(wiring.Component):
         with m.FSM():
             with m.State("CHOOSE"):
                 m.d.comb += self.idle.eq(~pending.as_value().any() & (self.answered == self.done))
-                # All of them, so that a flipped bit spoils no answer but this one.
+                # Of the counters, too: an answer that a flipped bit cut was perhaps among them.
                 m.d.sync += [numbered.eq(0), last.eq(0), neuron.eq(0), place.eq(0), counted.eq(0)]
                 m.next = "OFFER"
                 self._choose(m, pending, refused, asked, kind, number, byte)

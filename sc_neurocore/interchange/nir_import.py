@@ -180,7 +180,7 @@ def _layers(tree: Tree, dt: float | None) -> list[_Layer]:
 
 def _value(node: Node, inputs: list[Value], layers: list[_Layer], dt: float | None) -> Value:
     """What a node gives; neurons complete a layer."""
-    if node.kind == "Input":    # the only one: what is before it has begun without one
+    if node.kind == "Input":    # of a chain in front of it the first node is refused, below
         return Value(node.shape("shape"), ((Source(INPUT), ()),))
     if not inputs:
         raise node.refuse("must come after another node")

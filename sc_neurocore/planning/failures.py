@@ -102,12 +102,12 @@ def _too_slow(network: IntegerNetwork, device: Device, goal: Goal, searches: Sea
                  f"cycles at {mhz:g} MHz")
         takes, faster = f"{interval:.0f} cycles an image", interval / goal.interval_cyc
         advice = [f"ask for {goal.clock_hz // interval:.0f}"]
-    if faster <= 1:     # each of the two could be reached, but not at the same time, or not here
-        takes += ", with nothing left for the other goal"
-        best = min(paces, key=lambda pace: (pace.interval_cyc, pace.latency_cyc))
-        advice = [f"ask for a latency of {_up(best.latency_cyc / mhz)} us beside it"]
-    else:
+    if faster > 1:
         advice.append(f"use a clock of {_up(mhz * faster)} MHz")
+    else:       # each goal can be reached, but not both at a time
+        takes += ", with nothing left for the other goal"
+        beside = min(pace.latency_cyc for pace in paces if pace.interval_cyc <= goal.interval_cyc)
+        advice = [f"ask for a latency of {_up(beside / mhz)} us beside it"]
     advice += [f"use {each.name}" for each in other_devices(device)
                if each.family == device.family and searches(each).cheapest(goal) is not None][:1]
     advice.append(f"use fewer timesteps than {network.timesteps}" if network.timesteps > 1

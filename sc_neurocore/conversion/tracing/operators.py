@@ -76,8 +76,8 @@ def unsqueeze(at: LayerList, input: Value, dim: int) -> Value:
     axes = len(input.shape) + 2
     axis = dim + axes if dim < 0 else dim
     if not 1 <= axis < axes:
-        raise UnsupportedError(f"must add a dimension in range(1, {axes}), after that of the "
-                               f"batch, not {dim}")
+        raise UnsupportedError(f"must add a dimension in range(1, {axes}) or range({1 - axes}, 0), "
+                               f"after that of the batch, not {dim}")
     return _reshaped(input, (*input.shape[:axis - 1], 1, *input.shape[axis - 1:]))
 
 

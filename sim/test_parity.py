@@ -30,6 +30,7 @@ def with_one_silent(network):
     hidden, *rest = network.layers
     weights = abs(hidden.weights).clip(max=2 ** (hidden.weight_width - 1) - 1)
     biases = abs(hidden.biases)
+    weights[:, 3] = -1
     weights[0] = biases[0] = -1
     return replace(network, layers=(replace(hidden, synapses=weights, biases=biases), *rest))
 

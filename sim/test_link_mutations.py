@@ -92,7 +92,8 @@ open({output!r}, "w").write(verilog.component_text({component}, {top!r}))
 @pytest.mark.slow
 @pytest.mark.planted
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_fault_is_caught(name, tmp_path, cache):
+def test_fault_is_caught(name, tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("COCOTB_MAX_FAILURES", "1")
     which, mutation = MUTATIONS[name]
     bench, component, parameters = BENCHES[which]
     top = bench.removeprefix("bench_")

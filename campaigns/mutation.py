@@ -127,8 +127,10 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Pa
     outcomes = []
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         attacked = {name: pool.submit(attack, name, per_part, seed, output) for name in wanted}
+        failed = [str(error) for future in attacked.values() if (error := future.exception())]
         judged = [pool.submit(judge, name, mutant, text, output)
-                  for name, future in attacked.items() for mutant, text in future.result()]
+                  for name, future in attacked.items() if not future.exception()
+                  for mutant, text in future.result()]
         for index, future in enumerate(judged):
             outcomes.append(future.result())
             click.echo(f"{index + 1}/{len(judged)} {outcomes[-1]}")
@@ -143,6 +145,8 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Pa
     (output / "mutation.json").write_text(json.dumps(
         [asdict(outcome) for outcome in outcomes], indent=1) + "\n")
     click.echo("\n" + text)
+    if failed:
+        raise SystemExit("\n".join(failed))
     if update:
         DOCUMENT.write_text(updated(DOCUMENT.read_text(), "mutants", text + "\n"))
     if score < WANTED:

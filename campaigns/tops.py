@@ -62,7 +62,7 @@ class AxiPorts:
                          for place, cycle in ((("replay_1", "fold"), 300),
                                               (("encoder", "round"), 365),
                                               (("replay_0.halves", "drain"), 511)))
-        outcomes = folder / "outcomes.json"
+        outcomes = folder.resolve() / "outcomes.json"
         sent = [packet for packet in job["packets"] if not packet["broken"]][:6]
         if not self._passes(text, "bench_axi_faults", {
                 **job, "packets": sent, "stops": stops, "flips": wrong, "output": str(outcomes)},

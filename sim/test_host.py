@@ -170,9 +170,18 @@ def test_a_line_that_stays_cut_is_an_error(board):
         assert not differences(opened.run(IMAGES[:9]), golden.run(NETWORK, IMAGES[:9]))
 
 
-@pytest.mark.parametrize("other_images", [0, 1, 3, 253])
-def test_a_board_that_is_restarted(board, want, other_images):
-    """The new one has executed other images, under numbers that may be those of ours."""
+def bring_to(board, number):
+    """Make a board execute images until its next one has this number."""
+    with host.open(board.port, NETWORK) as opened:
+        if count := (number - opened.status["next"]) % 256:
+            opened.run(IMAGES[np.arange(count) % 200])
+
+
+@pytest.mark.parametrize(("first", "other_images"), [
+    (100, 0), (100, 1), (100, 3), (100, 253), *((256 - 60 - ahead, 0) for ahead in range(4))])
+def test_a_board_that_is_restarted(board, want, first, other_images):
+    """The new one has executed other images, or its first number is one of those on their way."""
+    bring_to(board, first)
     with (virtual_board.start(NETWORK, SPEC, CACHE) as another,
           NoisyLine(board.port, Noise()) as line):
         if other_images:

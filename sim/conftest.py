@@ -16,7 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                      help="how many random networks there are; --hypothesis-seed draws others")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     for report in terminalreporter.getreports("passed"):
         for name, text in report.user_properties:
             if name == "statistics":

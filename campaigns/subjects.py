@@ -119,6 +119,7 @@ def parity(name: str, key: str, parts: tuple[str, ...]) -> Parity:
     """One of the layouts of `sim/test_parity.py`."""
     network = test_parity.network_of(key)
     images = np.random.default_rng(1).integers(0, 256, (24, network.n_input))
+    images[8:] >>= np.repeat([1, 3], 8)[:, None]    # bright ones drive all neurons to their limits
     return Parity(name, network, images, test_parity.SPECS[key], parts, key=key)
 
 

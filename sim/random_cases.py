@@ -194,7 +194,7 @@ def _wide_output(draw: st.DrawFn, network: IntegerNetwork) -> IntegerLayer:
 
 @st.composite
 def layouts(draw: st.DrawFn, network: IntegerNetwork) -> AcceleratorSpec:
-    """Draw a layout of a network."""
+    """Draw a layout of a network; where all rows are in RAM they may have parity."""
     lanes = tuple(draw(st.integers(1, layer.n_output)) for layer in network.layers)
     count = len(lanes)
     beats, encoder_lanes = sorted(draw(st.tuples(st.integers(0, 6), st.integers(0, 6))))
@@ -204,6 +204,7 @@ def layouts(draw: st.DrawFn, network: IntegerNetwork) -> AcceleratorSpec:
     def each(values: list[Any]) -> tuple[Any, ...]:
         return tuple(draw(st.sampled_from(values)) for _ in range(count))
 
+    spec = replace(spec, parity=draw(st.integers(0, 3)) == 3)
     if draw(st.integers(0, 2)) == 2 and (loaded := _loaded(network, spec)):
         spare = draw(st.sampled_from([st.just(0), st.integers(0, 2)]))
         kinds = ["block", "spram", "spram"] if spec.family == "ice40" else ["block"]
@@ -211,7 +212,8 @@ def layouts(draw: st.DrawFn, network: IntegerNetwork) -> AcceleratorSpec:
                                  for name, bits in vars(one).items()}) for one in loaded.loaded)
         return replace(loaded, memories=each(kinds), loaded=room,
                        store_parts=draw(st.integers(1, 4) | st.integers(1, 64)))
-    return replace(spec, memories=each(["block", "logic"]), ports=each([1, 2]))
+    return replace(spec, memories=each(["block"] if spec.parity else ["block", "logic"]),
+                   ports=each([1, 2]))
 
 
 def _loaded(network: IntegerNetwork, spec: AcceleratorSpec) -> AcceleratorSpec | None:

@@ -9,6 +9,7 @@ code is 1 if something failed. `make random` does the same in several processes.
 
 import hashlib
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
@@ -134,7 +135,7 @@ def _report(case: Case, what: str, tried: int) -> str:
     folder = FAILED / key(case)
     case.save(folder)
     command = None if what.startswith("simulator") else verify_command(case, folder)
-    again = ["python", str(Path(__file__)), "--case", str(folder)]
+    again = [sys.executable, __file__, "--case", str(folder)]
     return "\n".join([what, "", f"{describe(case)}; {tried} cases were tried. To run it again:",
                       f"{PROMPT}{shlex.join(command or again)}"])
 
@@ -152,9 +153,11 @@ def verify_command(case: Case, folder: Path) -> list[str] | None:
                "--encoder-lanes": spec.encoder_lanes, "--ports": _joined(spec.ports),
                "--memories": _joined(spec.memories), "--stall-seed": case.stall_seed,
                "--store-parts": spec.store_parts if spec.loaded else None}
-    return ["sc-neurocore", "verify", str(folder / "network.safetensors"),
+    return [str(Path(sys.executable).with_name("sc-neurocore")), "verify",
+            str(folder / "network.safetensors"),
             *(part for name, value in options.items() if value is not None
-              for part in (name, str(value))), *["--loaded"] * bool(spec.loaded)]
+              for part in (name, str(value))),
+            *["--loaded"] * bool(spec.loaded), *["--parity"] * spec.parity]
 
 
 def _joined(values: Sequence[object]) -> str:

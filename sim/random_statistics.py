@@ -12,7 +12,7 @@ def statistics(drawn: Sequence[Case]) -> str:
     """How many cases, layers or images have what: a table in Markdown."""
     columns: dict[str, Counter[str]] = {name: Counter() for name in (
         "layers", "timesteps", "encoder", "schedule", "images", "beats", "encoder lanes", "family",
-        "parameters", "a layer's neurons", "its weights", "its synapses", "its folds",
+        "parameters", "rows", "a layer's neurons", "its weights", "its synapses", "its folds",
         "its memory", "its ports", "layers with", "images that are")}
     for case in drawn:
         network, spec = case.network, case.spec
@@ -40,7 +40,8 @@ def statistics(drawn: Sequence[Case]) -> str:
                 ("encoder", network.encoder), ("schedule", network.schedule),
                 ("beats", spec.beats), ("encoder lanes", spec.encoder_lanes),
                 ("family", spec.family or "none"), ("images", len(case.images)),
-                ("parameters", "loaded" if spec.loaded else "built in")):
+                ("parameters", "loaded" if spec.loaded else "built in"),
+                ("rows", "with parity" if spec.parity else "plain")):
             columns[name][str(value)] += 1
         for image in case.images:
             for what, value in (("0", 0), ("full", network.full_scale)):

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 
@@ -76,9 +77,9 @@ class Judged:
                           *(f"- needless: {why.file}: `{why.what}`" for why in self.needless), ""])
 
 
-def explanations(file: Path) -> list[Explanation]:
-    """Those of a TOML file: tables ``unreached`` with the fields of `Explanation`, ``what`` perhaps
-    a list.
+def explanations(path: Path) -> list[Explanation]:
+    """Those of a TOML file: tables ``unreached`` with the fields of `Explanation`, ``file`` and
+    ``what`` perhaps lists: one for each file and each of ``what``.
 
     Raises
     ------
@@ -86,14 +87,15 @@ def explanations(file: Path) -> list[Explanation]:
         If a table has other keys, or a regular expression is none.
     """
     read = []
-    for number, entry in enumerate(tomllib.loads(file.read_text())["unreached"], 1):
+    for number, entry in enumerate(tomllib.loads(path.read_text())["unreached"], 1):
         try:
-            patterns = entry.pop("what")
-            for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            files, patterns = (each if isinstance(each, list) else [each]
+                               for each in (entry.pop("file"), entry.pop("what")))
+            for file, pattern in product(files, patterns):
                 re.compile(pattern[1:-1] if pattern.startswith("/") else "")
-                read.append(Explanation(what=pattern, **entry))
+                read.append(Explanation(file, pattern, **entry))
         except (KeyError, TypeError, re.error) as error:
-            raise ValueError(f"{file}: entry {number} must have file, what and reason: {error}"
+            raise ValueError(f"{path}: entry {number} must have file, what and reason: {error}"
                              ) from None
     return read
 

@@ -246,3 +246,8 @@ def test_fault_is_caught(name, tmp_path, cache):
                           cache=cache, text=text)
     assert not report.passed, f"{name}: {report}"
     assert report.mismatches
+
+
+def test_the_readme_says_how_many_faults_there_are():
+    assert f"`sim/test_mutations.py` plants\n{len(MUTATIONS)} faults" in (
+        Path(__file__).parents[1] / "README.md").read_text()

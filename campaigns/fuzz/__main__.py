@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from . import crashes, worker
+from . import crashes, worker, writers
 from .targets import MAKERS, ROOT
 
 OUTPUT = Path("build/fuzz")
@@ -140,7 +140,7 @@ def _keep(name: str, number: int, folder: Path, output: Path) -> None:
 @click.command()
 @click.option("--seconds", default=8.0, show_default=True, help="For each target.")
 @click.option("--seed", default=1, show_default=True, help="Of the inputs.")
-@click.option("--target", "names", multiple=True, type=click.Choice([*MAKERS, *crashes.NAMES]),
+@click.option("--target", "names", multiple=True, type=click.Choice([*MAKERS, *writers.SUBJECTS]),
               help="What is attacked.  [default: all]")
 @click.option("--output", default=OUTPUT, show_default=True, type=click.Path(path_type=Path))
 def main(seconds: float, seed: int, names: tuple[str, ...], output: Path) -> None:
@@ -148,10 +148,9 @@ def main(seconds: float, seed: int, names: tuple[str, ...], output: Path) -> Non
     shutil.rmtree(output / "findings", ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     reports: list[Report | crashes.Survey] = []
-    surveyed = {subject.name: subject for subject in crashes.subjects()}
-    for name in names or (*MAKERS, *crashes.NAMES):
+    for name in names or (*MAKERS, *writers.SUBJECTS):
         reports.append(attack(name, seconds, seed, output) if name in MAKERS else
-                       crashes.survey(surveyed[name], seed))
+                       crashes.survey(writers.SUBJECTS[name], seed))
         click.echo(reports[-1].row())
         for finding in reports[-1].findings:
             click.echo(f"  {finding}")

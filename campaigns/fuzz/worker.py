@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from . import targets
+from .audit import changed
 from .mutate import damaged
 from .target import Target
 
@@ -31,18 +32,16 @@ LONGEST_MESSAGE = 1000
 _EXECUTION = ("exec", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system",
               "subprocess.Popen", "pickle.find_class", "socket.__new__", "ctypes.dlopen",
               "ctypes.dlsym")
-_CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod",
-            "os.truncate", "shutil.rmtree")
 
 
 class Guard:
     """Notices what an input must not bring about."""
 
     def __init__(self, folder: Path, is_codegen: bool) -> None:
-        self._readable = [str(folder), *{sysconfig.get_path(name) for name in
+        self._readable = (f"{folder}/", *{sysconfig.get_path(name) for name in
                                          ("stdlib", "platstdlib", "purelib", "platlib")},
-                          str(Path(__file__).parents[2]), "/proc/", "/sys/", "/dev/", "<"]
-        self._writable = [str(folder), "/dev/null", "/dev/pts/"]
+                          str(Path(__file__).parents[2]), "/proc/", "/sys/", "/dev/", "<")
+        self._writable = (f"{folder}/", "/dev/null", "/dev/pts/", "/dev/ptmx")
         self._is_codegen = is_codegen
         self._watching = False
         self.seen: list[str] = []
@@ -61,21 +60,17 @@ class Guard:
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._watching:
             return
-        if event == "open":
-            path, _, flags = arguments
-            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            if isinstance(path, str | bytes | os.PathLike) and not self._is_within(
-                    path, self._writable if writes else self._readable):
-                self.seen.append(f"{'writes' if writes else 'reads'} {os.fsdecode(path)}")
-        elif event in _CHANGES:
-            if not self._is_within(arguments[0], self._writable):
-                self.seen.append(f"{event} {arguments[0]}")
+        outside = [path for path in changed(event, arguments)
+                   if not path.startswith(self._writable)]
+        if outside:
+            self.seen.append(f"{'writes' if event == 'open' else event} {outside[0]}")
+        elif event == "open":
+            path = arguments[0]
+            if isinstance(path, str | bytes | os.PathLike) and not os.path.abspath(
+                    os.fsdecode(path)).startswith(self._readable):
+                self.seen.append(f"reads {os.fsdecode(path)}")
         elif event in _EXECUTION and not (event == "exec" and self._is_known(arguments[0])):
             self.seen.append(f"{event} {str(arguments)[:200]}")
-
-    def _is_within(self, path: Any, places: list[str]) -> bool:
-        text = os.path.abspath(os.fsdecode(path))
-        return text.startswith(tuple(places))
 
     def _is_known(self, code: Any) -> bool:
         """Whether it is a module's code, or what torch.fx or dataclasses write."""

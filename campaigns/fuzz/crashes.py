@@ -67,8 +67,9 @@ class Survey:
 
     def row(self) -> str:
         """Its row of the table."""
-        return (f"| {self.target} | {self.kills} | {self.hits} | {self.filled} | {self.as_before} | "
-                f"{self.whole} | {self.left} | {self.seconds:.0f} s | {len(self.findings)} |")
+        return (f"| {self.target} | {self.kills} | {self.hits} | {self.filled} | "
+                f"{self.as_before} | {self.whole} | {self.left} | {self.seconds:.0f} s | "
+                f"{len(self.findings)} |")
 
 
 HEAD = ("| output | kills | of them hit | full disks | as before | whole | temporary folders left "

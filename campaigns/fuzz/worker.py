@@ -2,7 +2,7 @@
 
     python -m campaigns.fuzz.worker TARGET SEED FIRST
 
-Runs until it is ended, in the current folder, which must be its own and empty. It writes to
+Runs until it is ended, in the current folder, which must be one of `surroundings`. It writes to
 stdout the seconds that an input may take; then, of each, its number before it and JSON after it.
 """
 
@@ -12,15 +12,16 @@ import resource
 import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import Any
 
-from . import targets
+from . import surroundings
 from .audit import changed
+from .makers import MAKERS
 from .mutate import damaged
 from .target import Target
 
@@ -113,7 +114,7 @@ def attack(target: Target, guard: Guard, data: bytes, folder: Path) -> dict[str,
     """Read an input, and tell what became of it."""
     path = folder / target.file
     path.write_bytes(data)
-    before, begun = set(os.listdir(folder)), perf_counter()
+    before, begun = surroundings.listing(folder.parent, path), perf_counter()
     finding, outcome = "", "accepted"
     with guard.watching():
         try:
@@ -121,9 +122,10 @@ def attack(target: Target, guard: Guard, data: bytes, folder: Path) -> dict[str,
         except BaseException as error:      # nothing may get past this
             outcome, finding = type(error).__name__, judged(error, path, target)
     seconds = perf_counter() - begun
-    left = set(os.listdir(folder)) - before
-    faults = [*([finding] if finding else []), *guard.seen,
-              *([f"leaves {sorted(left)}"] if left else [])]
+    changes = surroundings.differences(before, surroundings.listing(folder.parent, path))
+    faults = [*([finding] if finding else []), *guard.seen, *changes]
+    for canary in folder.parent.rglob(surroundings.CANARY) if changes else ():
+        surroundings.write_canary(canary)
     return {"outcome": outcome, "seconds": seconds, "findings": faults,
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
@@ -132,13 +134,14 @@ def main(name: str, seed: int, first: int) -> None:
     """Work until the end of the process."""
     results = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)       # whatever libraries print must not get in between
-    target = targets.MAKERS[name]()
+    target = MAKERS[name]()
     folder = Path.cwd()
     for file, content in target.beside.items():
         (folder / file).write_bytes(content)
     path = folder / target.file
     path.write_bytes(target.seeds[0])
-    target.load(path)           # imports what is imported late
+    with suppress(*target.errors):
+        target.load(path)       # imports what is imported late
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES,) * 2)
     guard = Guard(folder, target.is_codegen)

@@ -66,9 +66,11 @@ def given() -> Path:
 
 
 def _give(folder: Path) -> None:
+    import torch
     from safetensors.torch import save_file
 
     from .targets import make_model
+    torch.manual_seed(1)
     save_file(make_model().state_dict(), folder / "weights.safetensors")
     for words in (
             f"convert {_MODEL} --timesteps 4 --output GIVEN/snn",
@@ -112,12 +114,14 @@ def _filled(value: bytes, folder: Path) -> None:
 @cache
 def _compiled() -> None:
     """Compile what `verify` simulates, which is then in its folder."""
-    if in_child(lambda: _called(*_filled_in(f"verify {_VERIFIED}", given()))):
-        raise RuntimeError("verify fails")
+    folder = given()
+    with tempfile.TemporaryDirectory() as made:
+        if in_child(lambda: _called(*_filled_in(_VERIFY, folder, Path(made)))):
+            raise RuntimeError("verify fails")
 
 
 _MODEL, _DATA = f"{MODEL} --weights GIVEN/weights.safetensors", "--data GIVEN/images.npz"
-_VERIFIED = f"GIVEN/network {_DATA} --images 1 --folder {CACHE}"
+_VERIFY = f"verify GIVEN/network {_DATA} --images 1 --folder {CACHE} --waves MADE/a.vcd"
 SUBJECTS = {subject.name: subject for subject in (
     Subject("save_network", partial(_saved, 2), 60, 8, partial(_saved, 1)),
     Subject("fill_folder, new", partial(_filled, b"new"), 40, 8),
@@ -130,7 +134,7 @@ SUBJECTS = {subject.name: subject for subject in (
     _command(f"simulate GIVEN/network {_DATA} --output MADE/a.npz", 12, 6),
     _command("verilog GIVEN/network --lanes 2 --output MADE/a.v", 8, 4),
     _command("verilog GIVEN/network --axi --header MADE/a.h --output MADE/a.v", 8, 4, pieces=True),
-    _command(f"verify {_VERIFIED} --waves MADE/a.vcd", 4, 2, before=_compiled),
+    _command(_VERIFY, 4, 2, before=_compiled),
     _command("synth GIVEN/network --lanes 2 --no-place --output MADE/synth", 4, 2),
     _command("build GIVEN/network --lanes 2 --output MADE/board", 4, 2))}
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import mutate
 from .mutate import INTEGERS, ODD
+from .surroundings import CANARY, HOME
 from .target import Target
 
 ROOT = Path(__file__).parents[2]
@@ -351,7 +352,7 @@ def _regrown(random: Random, data: bytes) -> bytes:
                 continue
             old = file[name][()] if isinstance(file[name], h5py.Dataset) else None
             del file[name]
-            kind = random.randrange(8)
+            kind = random.randrange(11)
             if kind == 0:
                 continue
             if kind == 1:
@@ -368,8 +369,26 @@ def _regrown(random: Random, data: bytes) -> bytes:
                 changed = old.copy().reshape(-1)
                 changed[random.randrange(changed.size)] = random.choice((0, -1, 2**31 - 1))
                 file[name] = changed.reshape(old.shape)
+            elif kind in (6, 7, 8):
+                _elsewhere(random, file, name, (6, 7, 8).index(kind))
             else:
                 value = random.choice(ODD)
                 file[name] = value if isinstance(value, bool | int | float | str) and (
                     "\0" not in str(value)) and abs(hash(value)) < 2**62 else np.zeros(3, np.int64)
     return sink.getvalue()
+
+
+def _elsewhere(random: Random, file: Any, name: str, kind: int) -> None:
+    """Have a member of a HDF5 file be in another one: by a link, its storage, or a part of it."""
+    import h5py
+
+    path = random.choice((f"../{CANARY}", f"../{HOME}/{CANARY}", "network.nir", "/etc/passwd",
+                          "nowhere"))
+    if kind == 0:
+        file[name] = h5py.ExternalLink(path, random.choice(("/", "/node", f"/{name}")))
+    elif kind == 1:
+        file.create_dataset(name, (2, 3), "f8", external=[(path, 0, h5py.h5f.UNLIMITED)])
+    else:
+        layout = h5py.VirtualLayout((2, 3), "f8")
+        layout[:] = h5py.VirtualSource(path, f"/{name}", (2, 3))
+        file.create_virtual_dataset(name, layout)

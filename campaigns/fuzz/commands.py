@@ -107,7 +107,8 @@ def report(of_integers: bool = False) -> Target:
     if of_integers:
         return command(targets.networks, words.format("snn --network FILE"), "report --network",
                        seeds=[files["network"]], beside=beside)
-    return command(targets.floats, words.format("FILE"), seeds=[files["snn"]], beside=beside)
+    return command(targets.floats, words.format("FILE"), seeds=[files["snn"]], beside=beside,
+                   limit_s=60.0)
 
 
 def with_build(name: str) -> Target:

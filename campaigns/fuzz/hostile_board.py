@@ -79,7 +79,7 @@ class HostileBoard:
         self._loaded: int | None = None     # the number of a LOAD, if nothing came after it
         self._status["next"] = self._status["done"] = self._random.randrange(256)
         self._answers: dict[int, bytes] = {}
-        self._hostility = (choices[0] / 255)**2
+        self._hostility = (int.from_bytes(choices[:1], "big") / 255)**2
         self._host, self._terminal = pty.openpty()
         tty.setraw(self._terminal)
         os.set_blocking(self._host, False)

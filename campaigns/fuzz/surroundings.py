@@ -17,6 +17,8 @@ from pathlib import Path
 
 INPUTS, HOME, TEMPORARY = "inputs", "home", "temporary"
 CANARY = "canary"
+_CACHE = "wasmtime"
+"""Where machines of WebAssembly keep what they compile."""
 _UNREAD_NS = 0
 
 Listing = dict[str, tuple[int, int, int]]
@@ -47,6 +49,8 @@ def listing(folder: Path, but: Path) -> Listing:
 def _states(folder: str) -> Iterator[tuple[str, tuple[int, int, int]]]:
     with os.scandir(folder) as entries:
         for entry in entries:
+            if entry.name == _CACHE:
+                continue
             if entry.is_dir(follow_symlinks=False):
                 yield entry.path, (0, 0, 0)
                 yield from _states(entry.path)

@@ -38,12 +38,13 @@ _EXECUTION = ("exec", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.
 class Guard:
     """Notices what an input must not bring about."""
 
-    def __init__(self, folder: Path, is_codegen: bool) -> None:
+    def __init__(self, folder: Path, is_codegen: bool = False, starts: str = "") -> None:
         self._readable = (f"{folder}/", *{sysconfig.get_path(name) for name in
                                          ("stdlib", "platstdlib", "purelib", "platlib")},
-                          str(Path(__file__).parents[2]), "/proc/", "/sys/", "/dev/", "<")
+                          str(Path(__file__).parents[2]), f"{sys.base_prefix}/", "/proc/", "/sys/",
+                          "/dev/", "<")
         self._writable = (f"{folder}/", "/dev/null", "/dev/pts/", "/dev/ptmx")
-        self._is_codegen = is_codegen
+        self._is_codegen, self._starts = is_codegen, starts
         self._watching = False
         self.seen: list[str] = []
         sys.addaudithook(self._hook)
@@ -70,13 +71,16 @@ class Guard:
             if isinstance(path, str | bytes | os.PathLike) and not os.path.abspath(
                     os.fsdecode(path)).startswith(self._readable):
                 self.seen.append(f"reads {os.fsdecode(path)}")
-        elif event in _EXECUTION and not (event == "exec" and self._is_known(arguments[0])):
+        elif event in _EXECUTION and not self._is_allowed(event, arguments):
             self.seen.append(f"{event} {str(arguments)[:200]}")
 
-    def _is_known(self, code: Any) -> bool:
-        """Whether it is a module's code, or what torch.fx or dataclasses write."""
-        name = getattr(code, "co_filename", "<string>")
-        return Path(name).is_file() or (self._is_codegen and name.startswith("<eval_with_key>"))
+    def _is_allowed(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        """Whether it is a module's code, what torch.fx or dataclasses write, or what is started."""
+        if event == "subprocess.Popen":
+            return bool(self._starts) and arguments[1][:3] == [sys.executable, "-m", self._starts]
+        name = getattr(arguments[0], "co_filename", "<string>")
+        return event == "exec" and (Path(name).is_file() or (
+            self._is_codegen and name.startswith("<eval_with_key>")))
 
 
 def judged(error: BaseException, path: Path, target: Target) -> str:
@@ -142,9 +146,10 @@ def main(name: str, seed: int, first: int) -> None:
     path.write_bytes(target.seeds[0])
     with suppress(*target.errors):
         target.load(path)       # imports what is imported late
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES,) * 2)
-    guard = Guard(folder, target.is_codegen)
+    if not target.starts:
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES,) * 2)
+    guard = Guard(folder, target.is_codegen, target.starts)
     results.write(f"{target.limit_s}\n")
     for number in count(first):
         data = mutant(target, seed, number)

@@ -63,13 +63,13 @@ class Guard:
         if not self._watching:
             return
         outside = [path for path in changed(event, arguments)
-                   if not path.startswith(self._writable)]
+                   if not f"{path}/".startswith(self._writable)]
         if outside:
             self.seen.append(f"{'writes' if event == 'open' else event} {outside[0]}")
         elif event == "open":
             path = arguments[0]
-            if isinstance(path, str | bytes | os.PathLike) and not os.path.abspath(
-                    os.fsdecode(path)).startswith(self._readable):
+            if isinstance(path, str | bytes | os.PathLike) and not (
+                    f"{os.path.abspath(os.fsdecode(path))}/".startswith(self._readable)):
                 self.seen.append(f"reads {os.fsdecode(path)}")
         elif event in _EXECUTION and not self._is_allowed(event, arguments):
             self.seen.append(f"{event} {str(arguments)[:200]}")

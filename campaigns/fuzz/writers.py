@@ -132,8 +132,8 @@ SUBJECTS = {subject.name: subject for subject in (
     _command("quantize GIVEN/snn --output MADE/network", 12, 6),
     _command(f"report {_MODEL} GIVEN/snn {_DATA} --network GIVEN/network --plot MADE/a.png", 12, 6),
     _command(f"simulate GIVEN/network {_DATA} --output MADE/a.npz", 12, 6),
-    _command("verilog GIVEN/network --lanes 2 --output MADE/a.v", 8, 4),
-    _command("verilog GIVEN/network --axi --header MADE/a.h --output MADE/a.v", 8, 4, pieces=True),
+    _command("verilog GIVEN/network --lanes 2 --output MADE/a.v", 6, 2),
+    _command("verilog GIVEN/network --axi --header MADE/a.h --output MADE/a.v", 6, 2, pieces=True),
     _command(_VERIFY, 4, 2, before=_compiled),
     _command("synth GIVEN/network --lanes 2 --no-place --output MADE/synth", 4, 2),
     _command("build GIVEN/network --lanes 2 --output MADE/board", 4, 2))}

@@ -1,6 +1,7 @@
 """The campaign of hostile input, quickly: each reader of files gets some mutants."""
 
 import ctypes
+import io
 import json
 import os
 import shlex
@@ -10,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import click.testing
+import h5py
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -81,6 +83,11 @@ def natively_read(folder):
     CLOSE(opened)
 
 
+def read_by_hdf5(folder):
+    with h5py.File(io.BytesIO(), "w") as file:
+        file.create_dataset("a", (2,), "f8", external=[(folder.parent / "canary", 0, 16)])[()]
+
+
 @pytest.mark.parametrize(("act", "seen"), [
     (lambda folder: (folder.parent / "beside").write_text("x"), "writes "),
     (lambda folder: Path("/etc/hostname").read_text(), "reads "),
@@ -95,10 +102,11 @@ def natively_read(folder):
     (lambda folder: (folder / "beside").symlink_to("../canary"), "os.symlink "),
     (lambda folder: os.mkdir("beside", dir_fd=os.open(folder.parent, os.O_RDONLY)), "os.mkdir "),
     (natively_written, "makes "), (natively_read, "reads "),
+    (read_by_hdf5, "reads "),
     (lambda folder: os.truncate(folder.parent / "home" / "canary", 1), "changes "),
     (lambda folder: (folder / "left").touch(), "makes ")])
 def test_the_guard_sees_what_a_file_must_not_bring_about(tmp_path, act, seen):
-    if act is natively_read and b"noatime" in Path("/proc/mounts").read_bytes():
+    if act in (natively_read, read_by_hdf5) and b"noatime" in Path("/proc/mounts").read_bytes():
         pytest.skip("the file system may not keep times of access")
     surroundings.make(tmp_path)
     folder = tmp_path / surroundings.INPUTS

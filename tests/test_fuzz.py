@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shlex
+import signal
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -184,6 +185,20 @@ def test_half_of_a_file_is_a_finding(tmp_path):
 
     found = crashes.survey(crashes.Subject("halves", halves, 4, 0), 1)
     assert "killed before change 2: ['a'], neither as before nor whole" in found.findings
+
+
+def test_what_stands_still_is_a_finding(monkeypatch):
+    monkeypatch.setattr(crashes, "LIMIT_S", 1)
+
+    def write(folder):
+        try:
+            (folder / "a").write_bytes(bytes(5000))
+        except OSError:
+            (folder / "a").unlink()
+            signal.pause()
+
+    found = crashes.survey(crashes.Subject("still", write, 0, 1), 1)
+    assert found.findings == [f"room for 0 bytes: it ends with {-signal.SIGALRM}"]
 
 
 def test_kills_that_do_not_hit_are_a_finding(monkeypatch):

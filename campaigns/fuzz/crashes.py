@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -28,6 +28,8 @@ from .audit import changed
 Contents = dict[str, bytes]
 LATEST = 0.95
 """Of the time that a subject takes undisturbed: no kill by time comes later."""
+LIMIT_S = 600
+"""That a subject may take; longer, and it stands still."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def survey(subject: Subject, seed: int) -> Survey:
             found.hits += code == -signal.SIGKILL
             _judge(found, subject, contents(folder), old, new, f"killed {how}")
             found.left += len(list(folder.glob(".partial-*")))
+            if code not in (0, -signal.SIGKILL):
+                found.findings.append(f"killed {how}: it ends with {code}")
             if in_child(lambda: subject.run(folder)) or contents(folder) != new:
                 found.findings.append(f"killed {how}: running again does not mend it")
         if subject.kills and found.hits <= subject.kills / 2:
@@ -188,7 +192,7 @@ def _fill(found: Survey, subject: Subject, folder: Path, old: Contents, new: Con
     _judge(found, subject, now, want, new, f"room for {limit} bytes")
     if partial:
         found.findings.append(f"room for {limit} bytes: {partial[0].name} is left")
-    if (code == 0) != (now == new):
+    if code < 0 or (code == 0) != (now == new):
         found.findings.append(f"room for {limit} bytes: it ends with {code}")
 
 
@@ -207,7 +211,10 @@ def _disk(folder: Path, size: int) -> Iterator[Path | None]:
 
 
 def in_child(run: Callable[[], object], kill: _Kill | None = None, limit: int | None = None) -> int:
-    """Run in a process that may be killed, with all of its own; its exit code."""
+    """Run in a process that may be killed, with all of its own; its exit code.
+
+    It is -SIGKILL of one that was killed, and -SIGALRM of one that takes longer than `LIMIT_S`.
+    """
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
@@ -220,6 +227,7 @@ def in_child(run: Callable[[], object], kill: _Kill | None = None, limit: int | 
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             if kill is not None and kill.folder is not None:
                 kill.watch()
+            signal.alarm(LIMIT_S)
             run()
             code = 0
         except (OSError, ValueError):       # what commands document
@@ -232,6 +240,6 @@ def in_child(run: Callable[[], object], kill: _Kill | None = None, limit: int | 
             sleep(kill.after_s)
             os.killpg(pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    except KeyboardInterrupt:
-        os.killpg(pid, signal.SIGKILL)
-        raise
+    finally:
+        with suppress(ProcessLookupError):      # what it has started, and did not wait for
+            os.killpg(pid, signal.SIGKILL)

@@ -166,6 +166,13 @@ def test_a_finding_says_how_to_see_it_again(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "fuzz.json").read_text())[0]["inputs"] == 1
 
 
+def test_a_table_keeps_the_rows_of_what_was_not_attacked():
+    old = "| a | 1 |\n| b | 2 |\n| other | 3 |\n"
+    found = [crashes.Survey("b"), crashes.Survey("c")]
+    assert campaign._table("head", ["a", "b", "c", "d"], found, old).splitlines() == [
+        "head", "| a | 1 |", found[0].row(), found[1].row()]
+
+
 def test_every_output_of_a_command_is_tried_or_it_is_said_why_not():
     assert writers.outputs() == writers.tried() | writers.UNTRIED.keys()
     assert not writers.tried() & writers.UNTRIED.keys()

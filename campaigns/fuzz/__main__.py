@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -160,7 +161,8 @@ def _keep(name: str, number: int, folder: Path, output: Path) -> None:
 @click.option("--input", "only", type=click.IntRange(min=0), metavar="N",
               help="Give input N of the targets alone, that of a finding.")
 @click.option("--output", default=OUTPUT, show_default=True, type=click.Path(path_type=Path))
-@click.option("--update", is_flag=True, help=f"Write the tables into {DOCUMENT.name}, too.")
+@click.option("--update", is_flag=True,
+              help=f"Write the rows of what is attacked into {DOCUMENT.name}, too.")
 def main(seconds: float, seed: int, names: tuple[str, ...], only: int | None, output: Path,
          update: bool) -> None:
     """Give hostile input to what reads files and talks to boards."""
@@ -179,13 +181,24 @@ def main(seconds: float, seed: int, names: tuple[str, ...], only: int | None, ou
             _tell(surveys[-1])
     (output / "fuzz.json").write_text(
         json.dumps([vars(each) for each in (*reports, *surveys)], indent=1))
-    tables = {"hostile input": "\n".join([HEAD, *(each.row() for each in reports)]) + "\n",
-              "kills": "\n".join([crashes.HEAD, *(each.row() for each in surveys)]) + "\n"}
-    (output / "fuzz.md").write_text("\n".join(tables.values()))
+    tables = {"hostile input": (HEAD, MAKERS, reports),
+              "kills": (crashes.HEAD, writers.SUBJECTS, surveys)}
+    (output / "fuzz.md").write_text("\n".join(
+        _table(head, all_names, found) for head, all_names, found in tables.values()))
     if update:
-        for table, text in tables.items():
-            DOCUMENT.write_text(updated(DOCUMENT.read_text(), table, text))
+        for table, (head, all_names, found) in tables.items():
+            text = DOCUMENT.read_text()
+            old = text.partition(f"<!-- table: {table} -->")[2].partition("<!-- end")[0]
+            DOCUMENT.write_text(updated(text, table, _table(head, all_names, found, old)))
     sys.exit(any(each.findings for each in (*reports, *surveys)))
+
+
+def _table(head: str, names: Iterable[str], found: Sequence[Report | crashes.Survey],
+           text: str = "") -> str:
+    """A table, with the rows of what was not attacked now as they are in a text."""
+    rows = {name: line for name in names for line in text.splitlines()
+            if line.startswith(f"| {name} |")} | {each.target: each.row() for each in found}
+    return "\n".join([head, *(rows[name] for name in names if name in rows)]) + "\n"
 
 
 def _tell(found: Report | crashes.Survey) -> None:

@@ -25,8 +25,8 @@ TOLERANCE = 1e-9
 """Fraction of the threshold by which a membrane may miss it and still spike; see `ConvertedSNN`."""
 
 MAXIMUM_T = 2**15
-"""Timesteps. All of them are simulated, so a file that asks for 2^62 would never be done with; eight
-times what an integer network may have."""
+"""Timesteps, eight times those of an integer network: all are simulated, so a file that asks for
+2^62 would never be done with."""
 
 ENCODERS = ("poisson", "low_discrepancy", "direct", "events")
 

@@ -126,6 +126,8 @@ def with_build(name: str) -> Target:
         # The bitstream is of other parameters, so nothing is simulated.
         return replace(of, load=partial(_run, "verify network --data images.npz --build . "
                                               "--stage bitstream"))
+    rates = [json.loads(of.seeds[0]) | {"baud": baud} for baud in mutate.INTEGERS]
+    of = replace(of, seeds=[*of.seeds, *(json.dumps(each).encode() for each in rates)])
     behaviour = Behaviour.of(network, SPEC, network.intensities(images / 255))
 
     def load(path: Path) -> None:

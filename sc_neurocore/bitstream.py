@@ -247,6 +247,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if not re.fullmatch(r"\w+\.(bin|bit|fs)", manifest["bitstream"]):
             raise ValueError("bitstream must be a file beside it, .bin, .bit or .fs, "
                              f"not {manifest['bitstream']!r}")
+        find_board(manifest["board"])
     bitstream = folder / manifest["bitstream"]
     if not bitstream.is_file() or _hash(bitstream.read_bytes()) != manifest["sha256"]:
         raise ValueError(f"{bitstream} must be the bitstream that {path} is about")

@@ -288,6 +288,7 @@ def described(tmp_path):
     ({"baud": "fast"}, "baud must be int, not 'fast'"),
     ({"baud": True}, "baud must be int, not True"),
     ({"extra": 1}, "key manifest.extra is unknown"),
+    ({"board": "x" * 5000}, "Board must be one of icebreaker, .{250,450}$"),
     ({"layout": {}}, "key layout.beats is missing"),
     ({"layout": {"lanes": 3}}, "key layout.beats is missing"),
 ])

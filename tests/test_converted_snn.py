@@ -252,6 +252,7 @@ def test_wrong_seeds_are_refused(seed, error):
     ({"thresholds": [None, 1]}, TypeError, r"thresholds\[0\] must be"),
     ({"T": 0}, ValueError, "T must be at least 1, not 0"),
     ({"T": -4}, ValueError, "T must be at least 1, not -4"),
+    ({"T": 2**15 + 1}, ValueError, "T must be at most 32768, not 32769"),
     ({"T": 16.0}, TypeError, "T must be an integer, not 16.0"),
     ({"T": True}, TypeError, "T must be an integer, not True"),
     ({"initial_membrane_fraction": 1.0}, ValueError, r"must be in \[0, 1\), not 1.0"),

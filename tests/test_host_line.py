@@ -138,3 +138,9 @@ def test_a_port_that_goes_away_is_an_error():
         next(line.receive(monotonic() + 1))
     with pytest.raises(LinkError, match=board.port):
         line.send(Frame(Command.STATUS, 1))
+
+
+@pytest.mark.parametrize("baud", [0, 299, 2**31, 2**63])
+def test_a_rate_that_no_line_has_is_refused(baud):
+    with pytest.raises(ValueError, match=rf"^Baud must be in range\(300, {2**31}\), not {baud}$"):
+        Line("/nowhere", baud, 0.1)

@@ -219,3 +219,10 @@ def test_metadata_that_are_no_group_are_refused(file):
         del opened["node/metadata"]
         opened["node/metadata"] = np.zeros(3)
     assert damaged(file) == "/node/metadata must be a group"
+
+
+def test_an_endless_array_in_place_of_our_metadata_is_refused_at_once(file):
+    with h5py.File(file, "r+") as opened:
+        del opened["node/metadata/sc_neurocore"]
+        opened["node/metadata"].create_dataset("sc_neurocore", (2**28, 2), "f8", chunks=True)
+    assert damaged(file) == "/node/metadata/sc_neurocore must be a group"

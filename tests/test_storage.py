@@ -475,6 +475,7 @@ def test_layers_of_version_1_that_lie_are_refused(file):
 
 @pytest.mark.parametrize(("values", "message"), [
     ({"T": 0}, "T must be at least 1, not 0"),
+    ({"T": 2**62}, "T must be at most 32768, not 4611686018427387904"),
     ({"T": "25"}, "T must be an integer, not '25'"),
     ({"initial_membrane_fraction": 1.0}, "initial_membrane_fraction must be in [0, 1), not 1.0"),
     ({"initial_membrane_fraction": float("nan")},

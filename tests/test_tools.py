@@ -73,3 +73,17 @@ def test_rules_that_a_verilator_does_not_know_are_not_waived():
     assert "lint_off -rule PROCASSINIT" in simulation._waivers(Verilator("5.038", {}))
     assert "lint_off -rule PROCASSINIT" not in simulation._waivers(Verilator("5.036", {}))
     assert "lint_off -rule DECLFILENAME" in simulation._waivers(Verilator("5.036", {}))
+
+
+def test_waves_that_fit_no_disk_are_an_error_and_keep_no_simulation_waiting(tmp_path):
+    with (pytest.raises(OSError, match="No space left"),
+          simulation._piped(Path("/dev/full"), tmp_path) as pipe,
+          pipe.open("wb") as simulated):
+        simulated.write(bytes(5 * simulation._PIPED_BYTES))
+    assert not list(tmp_path.iterdir())
+
+
+def test_waves_are_written_as_they_come(tmp_path):
+    with simulation._piped(tmp_path / "a.vcd", tmp_path) as pipe:
+        pipe.write_bytes(b"$version" * 2**18)
+    assert (tmp_path / "a.vcd").read_bytes() == b"$version" * 2**18

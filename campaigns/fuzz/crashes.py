@@ -1,38 +1,44 @@
-"""Commands that are killed at any time, and those whose disk is full: what they leave is whole.
+"""What writes files is killed at any time, and its disk is full: what it leaves is whole.
 
-Each subject runs once undisturbed, which gives its output and how long it takes. Then it runs in
-processes that are killed, or may not write so much, and what is there must be what was there
-before or what there is to be. In the end it runs once more, beside whatever the others left.
+Each subject runs once undisturbed, which gives its output, how long it takes and how often it
+changes a file there. Then it runs in processes that are killed, half of them at any time and half
+of them right before such a change, or that may not write so much. What is there must be what was
+there before or what there is to be; and to run once more, beside whatever a kill has left, must
+give what there is to be.
 """
 
+import mmap
 import os
 import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from time import monotonic, sleep
+from typing import Any
 
-from sc_neurocore import cli, files
-from sc_neurocore.network import IntegerNetwork
-from sc_neurocore.storage import save_network
-
-from .links import ROOT  # noqa: F401, it makes the tests' networks importable
+from .audit import changed
 
 Contents = dict[str, bytes]
+LATEST = 0.95
+"""Of the time that a subject takes undisturbed: no kill by time comes later."""
+LIMIT_S = 600
+"""That a subject may take; longer, and it stands still."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """Something that writes below a folder.
 
-    ``run`` writes there; ``pieces`` says that files are replaced one by one, so that old and new
-    ones may be there together.
+    ``run`` writes there, after ``before``, which is not disturbed. ``kills`` are processes that are
+    to be killed, ``fills`` those whose disk is full. ``pieces`` says that files are replaced one by
+    one, so that old and new ones may be there together. ``arguments`` are those of a command.
     """
 
     name: str
@@ -41,14 +47,19 @@ class Subject:
     fills: int
     before: Callable[[Path], object] = Path.exists      # nothing
     pieces: bool = False
+    arguments: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Survey:
-    """What became of a subject's output: how often it was what it had been, and how often whole."""
+    """What became of a subject's output: how often it was what it had been, and how often whole.
+
+    ``kills`` hit if the process had not ended before.
+    """
 
     target: str
-    killed: int = 0
+    kills: int = 0
+    hits: int = 0
     filled: int = 0
     as_before: int = 0
     whole: int = 0
@@ -58,58 +69,13 @@ class Survey:
 
     def row(self) -> str:
         """Its row of the table."""
-        return (f"| {self.target} | {self.killed} | {self.filled} | {self.as_before} | "
-                f"{self.whole} | {self.left} | {self.seconds:.0f} s | {len(self.findings)} |")
+        return (f"| {self.target} | {self.kills} | {self.hits} | {self.filled} | "
+                f"{self.as_before} | {self.whole} | {self.left} | {self.seconds:.0f} s | "
+                f"{len(self.findings)} |")
 
 
-HEAD = ("| output | kills | full disks | as before | whole | temporary folders left | time | "
-        "findings |\n|---|---|---|---|---|---|---|---|")
-
-
-def _command(*arguments: str) -> None:
-    try:
-        cli.main(arguments)
-    except SystemExit as error:
-        if error.code:
-            raise OSError(f"exit code {error.code}") from error
-
-
-def _networks() -> tuple[IntegerNetwork, IntegerNetwork, IntegerNetwork]:
-    from common import random_network
-    return (random_network((8, 6, 4), seed=1), random_network((8, 6, 4), seed=2),
-            random_network((4, 4, 2), seed=1))
-
-
-def _input(folder: Path) -> Path:
-    return folder.parent / "network.safetensors"
-
-
-def _filled(folder: Path, value: bytes) -> None:
-    with tempfile.TemporaryDirectory() as source:
-        for index in range(4):
-            Path(source, f"file{index}").write_bytes(value * 5000)
-        files.fill_folder(folder / "made", Path(source))
-
-
-def subjects() -> list[Subject]:
-    """Of each way to write something."""
-    one, other, tiny = _networks()
-    return [
-        Subject("save_network", lambda folder: save_network(other, folder / "saved"), 60, 8,
-                lambda folder: save_network(one, folder / "saved")),
-        Subject("fill_folder, new", lambda folder: _filled(folder, b"new"), 40, 8),
-        Subject("fill_folder, again", lambda folder: _filled(folder, b"new"), 40, 8,
-                lambda folder: _filled(folder, b"old"), pieces=True),
-        Subject("command verilog", lambda folder: _command(
-            "verilog", str(_input(folder)), "--lanes", "2", "--output", str(folder / "a.v")), 10, 6,
-            lambda folder: save_network(one, _input(folder))),
-        Subject("command build", lambda folder: _command(
-            "build", str(_input(folder)), "--lanes", "2", "--output", str(folder / "board")), 2, 0,
-            lambda folder: save_network(tiny, _input(folder)))]
-
-
-NAMES = ("save_network", "fill_folder, new", "fill_folder, again", "command verilog",
-         "command build")
+HEAD = ("| output | kills | of them hit | full disks | as before | whole | temporary folders left "
+        "| time | findings |\n|---|---|---|---|---|---|---|---|---|")
 
 
 def contents(folder: Path) -> Contents:
@@ -125,18 +91,27 @@ def survey(subject: Subject, seed: int) -> Survey:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as working:
         folder = Path(working) / "output"
         folder.mkdir()
-        old, new, seconds = _undisturbed(subject, folder)
-        for _ in range(subject.kills):
+        subject.before(folder)
+        old, new, seconds, changes = _undisturbed(subject, folder)
+        for index in range(subject.kills):
             _again(subject, folder)
-            # half of them near the end, where outputs appear
-            delay = seconds * random.choice((random.random(), random.uniform(0.9, 1.1)))
-            _in_child(lambda: subject.run(folder), delay)
-            found.killed += 1
-            _judge(found, subject, contents(folder), old, new, f"killed after {delay:.4f} s")
+            part = (index + random.random()) / subject.kills
+            how = (_Kill(after_s=LATEST * seconds * part) if index % 2 else
+                   _Kill(folder, 1 + changes * index // subject.kills))
+            code = in_child(lambda: subject.run(folder), how)
+            found.kills += 1
+            found.hits += code == -signal.SIGKILL
+            _judge(found, subject, contents(folder), old, new, f"killed {how}")
             found.left += len(list(folder.glob(".partial-*")))
-        _in_child(lambda: subject.run(folder), None)    # beside what the last one left
-        if contents(folder) != new:
-            found.findings.append("running again does not mend it")
+            if code not in (0, -signal.SIGKILL):
+                found.findings.append(f"killed {how}: it ends with {code}")
+            is_whole, again = contents(folder) == new, monotonic()
+            if in_child(lambda: subject.run(folder)) or contents(folder) != new:
+                found.findings.append(f"killed {how}: running again does not mend it")
+            if not is_whole:    # the first run may have filled caches, and taken longer for that
+                seconds = min(seconds, monotonic() - again)
+        if subject.kills and found.hits <= subject.kills / 2:
+            found.findings.append(f"{found.hits} of {subject.kills} kills hit")
         for index in range(subject.fills):
             _again(subject, folder)
             _fill(found, subject, folder, old, new, index)
@@ -144,11 +119,43 @@ def survey(subject: Subject, seed: int) -> Survey:
     return found
 
 
-def _undisturbed(subject: Subject, folder: Path) -> tuple[Contents, Contents, float]:
-    subject.before(folder)
-    old, begun = contents(folder), monotonic()
-    _in_child(lambda: subject.run(folder), None)
-    return old, contents(folder), monotonic() - begun
+@dataclass
+class _Kill:
+    """A kill after some seconds; or right before a process changes a file below a folder, the
+    changes being counted from 1, and those that were done being in ``seen``."""
+
+    folder: Path | None = None
+    change: int | None = None
+    after_s: float | None = None
+    seen: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, mmap.PAGESIZE))
+
+    def __str__(self) -> str:
+        return (f"before change {self.change}" if self.after_s is None else
+                f"after {self.after_s:.4f} s")
+
+    def watch(self) -> None:
+        """Count changes of this process from now on, and kill it in time."""
+        beginning, count = f"{self.folder}/", 0
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal count
+            if any(path.startswith(beginning) for path in changed(event, arguments)):
+                count += 1
+                if count == self.change:
+                    os.killpg(0, signal.SIGKILL)
+                self.seen[:4] = count.to_bytes(4, "little")
+
+        sys.addaudithook(hook)
+
+
+def _undisturbed(subject: Subject, folder: Path) -> tuple[Contents, Contents, float, int]:
+    """What is there before and after, the seconds it takes, and the changes of files."""
+    old, begun, counting = contents(folder), monotonic(), _Kill(folder)
+    code = in_child(lambda: subject.run(folder), counting)
+    seconds, new = monotonic() - begun, contents(folder)
+    if code or new == old:
+        raise RuntimeError(f"{subject.name} ends with {code} undisturbed, and leaves {sorted(new)}")
+    return old, new, seconds, int.from_bytes(counting.seen[:4], "little")
 
 
 def _again(subject: Subject, folder: Path) -> None:
@@ -178,17 +185,17 @@ def _fill(found: Survey, subject: Subject, folder: Path, old: Contents, new: Con
             if disk is None:
                 return
             subject_before = contents(disk)
-            code = _in_child(lambda: subject.run(disk), None)
+            code = in_child(lambda: subject.run(disk))
             now, want = contents(disk), subject_before
             partial = list(disk.glob(".partial-*"))
     else:
-        code = _in_child(lambda: subject.run(folder), None, limit)
+        code = in_child(lambda: subject.run(folder), limit=limit)
         now, want, partial = contents(folder), old, list(folder.glob(".partial-*"))
     found.filled += 1
     _judge(found, subject, now, want, new, f"room for {limit} bytes")
     if partial:
         found.findings.append(f"room for {limit} bytes: {partial[0].name} is left")
-    if (code == 0) != (now == new):
+    if code < 0 or (code == 0) != (now == new):
         found.findings.append(f"room for {limit} bytes: it ends with {code}")
 
 
@@ -206,8 +213,11 @@ def _disk(folder: Path, size: int) -> Iterator[Path | None]:
             subprocess.run(["umount", disk], check=True)
 
 
-def _in_child(run: Callable[[], object], delay: float | None, limit: int | None = None) -> int:
-    """Run in a process that may be killed, with all of its own; its exit code."""
+def in_child(run: Callable[[], object], kill: _Kill | None = None, limit: int | None = None) -> int:
+    """Run in a process that may be killed, with all of its own; its exit code.
+
+    It is -SIGKILL of one that was killed, and -SIGALRM of one that takes longer than `LIMIT_S`.
+    """
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
@@ -218,6 +228,9 @@ def _in_child(run: Callable[[], object], delay: float | None, limit: int | None 
                 os.dup2(null, stream)
             if limit is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            if kill is not None and kill.folder is not None:
+                kill.watch()
+            signal.alarm(LIMIT_S)
             run()
             code = 0
         except (OSError, ValueError):       # what commands document
@@ -226,10 +239,10 @@ def _in_child(run: Callable[[], object], delay: float | None, limit: int | None 
             os._exit(code)
     os.setpgid(pid, pid)        # whoever of the two comes first
     try:
-        if delay is not None:
-            sleep(delay)
+        if kill is not None and kill.after_s is not None:
+            sleep(kill.after_s)
             os.killpg(pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    except KeyboardInterrupt:
-        os.killpg(pid, signal.SIGKILL)
-        raise
+    finally:
+        with suppress(ProcessLookupError):      # what it has started, and did not wait for
+            os.killpg(pid, signal.SIGKILL)

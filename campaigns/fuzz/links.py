@@ -1,15 +1,12 @@
 """Attacks on the link: on what finds frames, on the host by a board, and on a board by a host."""
 
 import atexit
-import os
-import pty
-import select
 import sys
-import threading
-import tty
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -17,11 +14,15 @@ from time import monotonic
 import numpy as np
 
 from sc_neurocore import golden, protocol
-from sc_neurocore.identity import layout_hash, parameters_crc32, shape_hash
-from sc_neurocore.protocol import STATUS, Answer, Command, Decoder, Frame, LinkFormat, encode
+from sc_neurocore import host as hosts
+from sc_neurocore.identity import parameters_crc32
+from sc_neurocore.network import IntegerArray, IntegerNetwork
+from sc_neurocore.parameters import load_words
+from sc_neurocore.protocol import Command, Decoder, Frame, LinkFormat, encode
 from sc_neurocore.results import differences
 from sc_neurocore.spec import AcceleratorSpec
 
+from .hostile_board import Behaviour, HostileBoard, arbitrary_frame
 from .mutate import INTEGERS
 from .target import Target
 
@@ -41,16 +42,9 @@ class Failed(Exception):
 
 # --- frames -------------------------------------------------------------------------------------
 
-def _frame(random: Random, kinds: type[Command] | type[Answer]) -> Frame:
-    kind = random.choice((*kinds, *kinds, random.randrange(256)))
-    size = random.choice((0, 1, 2, 4, 12, 24, 100, random.randrange(700)))
-    content = random.choice((bytes(size), random.randbytes(size), b"\x7e\x7d" * (size // 2)))
-    return Frame(kind, random.randrange(256), content)
-
-
 def _stream(random: Random, data: bytes) -> bytes:
     """Frames of any kind, number and length, with right checksums, some of them then damaged."""
-    frames = [encode(_frame(random, Command)) for _ in range(random.randint(1, 6))]
+    frames = [encode(arbitrary_frame(random, Command)) for _ in range(random.randint(1, 6))]
     if random.random() < 0.02:
         frames.append(encode(Frame(1, 1, bytes(2**17 - random.randrange(20))))[:-1] + b"\1\2\3\x7e")
     return b"".join(frames if random.random() < 0.7 else [data, *frames])
@@ -101,136 +95,19 @@ def frames() -> Target:
 
 # --- the host, by a board -------------------------------------------------------------------------
 
-class HostileBoard:
-    """A board that answers as it should, but for what a random number generator makes it do.
-
-    It never sends what only a board's own results can be told from: a RESULT of the right length,
-    checksum and number, with other content.
-    """
-
-    def __init__(self, choices: bytes, constants: dict[str, int], results: dict[bytes, bytes]):
-        self._random, self._results = Random(choices), results
-        self._status = dict.fromkeys(STATUS, 0) | constants
-        self._status["next"] = self._status["done"] = self._random.randrange(256)
-        self._answers: dict[int, bytes] = {}
-        self._hostility = (choices[0] / 255)**2
-        self._host, self._terminal = pty.openpty()
-        tty.setraw(self._terminal)
-        os.set_blocking(self._host, False)
-        self.port = os.ttyname(self._terminal)
-        self._ended = threading.Event()
-        self._flood = b""
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def close(self) -> None:
-        """End it."""
-        self._ended.set()
-        self._thread.join()
-        os.close(self._host)
-        os.close(self._terminal)
-
-    def _run(self) -> None:
-        decoder = Decoder()
-        while not self._ended.is_set():
-            if select.select([self._host], [], [], 0 if self._flood else 0.01)[0]:
-                for frame in decoder.feed(os.read(self._host, 4096)):
-                    if frame is not None:
-                        self._answer(frame)
-            if self._flood:
-                self._send(self._flood)
-                self._ended.wait(0.001)
-
-    def _send(self, data: bytes) -> None:
-        try:
-            os.write(self._host, data)
-        except BlockingIOError:     # the host doesn't take it
-            return
-
-    def _answer(self, frame: Frame) -> None:
-        answer = self._honest(frame)
-        if self._random.random() < self._hostility:
-            answer = self._hostile(frame, answer)
-        self._send(answer)
-
-    def _honest(self, frame: Frame) -> bytes:
-        if frame.kind == Command.STATUS:
-            content = b"".join((self._status[name] % 256**size).to_bytes(size, "little")
-                               for name, size in STATUS.items())
-            return encode(Frame(Answer.STATUS, frame.number, content))
-        if frame.kind == Command.RUN and frame.content in self._results:
-            if frame.number == self._status["next"]:
-                self._answers[frame.number] = self._results[frame.content]
-                self._status["next"] = self._status["done"] = (frame.number + 1) % 256
-            if frame.number in self._answers:
-                return encode(Frame(Answer.RESULT, frame.number, self._answers[frame.number]))
-            return encode(Frame(Answer.ERROR, frame.number, b"\3"))
-        return encode(Frame(Answer.ERROR, frame.number, b"\1"))
-
-    def _hostile(self, frame: Frame, answer: bytes) -> bytes:
-        random = self._random
-        kind = random.randrange(12)
-        other = _frame(random, Answer)
-        if other.kind in (Answer.RESULT, Answer.STATUS):
-            # no image has such a number here, and no status is asked for with one
-            other = Frame(Answer.RESULT, (self._status["next"] + 128) % 256, other.content)
-        if kind < 3 and frame.kind == Command.STATUS:
-            name = random.choice(list(STATUS))
-            old, self._status[name] = self._status[name], random.choice(INTEGERS)
-            changed = self._honest(frame)
-            if random.random() < 0.5:
-                self._status[name] = old
-            return changed
-        if kind == 3:
-            return b""
-        if kind == 4:
-            return encode(Frame(random.choice(list(Answer)), frame.number, other.content[:1] * 3))
-        if kind == 5:
-            return answer[:random.randrange(len(answer))]
-        if kind == 6:
-            return random.randbytes(random.choice((1, 100, 5000)))
-        if kind == 7:
-            return answer * random.choice((2, 3, 20))
-        if kind == 8 and random.random() < 0.3:
-            self._flood = random.choice((
-                encode(other), encode(Frame(Answer.ECHO, frame.number)), b"\0" * 100, b"\x7e",
-                encode(Frame(Answer.ERROR, frame.number, b"\4"))))
-            return b""
-        if kind == 9:
-            return encode(Frame(Answer.ERROR, frame.number, random.choice((
-                b"", b"\0", b"\3", b"\4", b"\xff", b"\3\3"))))
-        return encode(other) + (answer if random.random() < 0.5 else b"")
-
-
-def host() -> Target:
-    """The host's side, with a board that isn't one."""
-    from common import random_network
-
-    from sc_neurocore import host as hosts
-
-    network = random_network((21, 7, 3), seed=4)
-    images = np.random.default_rng(3).integers(0, 256, (12, 21))
-    form, want = LinkFormat.of(network, SPEC.beats), golden.run(network, images)
-    results = {}
-    for index, image in enumerate(images):
-        words = [int(want.counts[index, neuron]) | (
-            int(want.currents[index, neuron]) % 2**form.current_width << form.count_width) | (
-            int(want.predicted[index]) << form.count_width + form.current_width)
-            for neuron in range(network.n_output)]
-        results[form.image(image)] = b"".join(
-            word.to_bytes(form.neuron_bytes, "little") for word in words)
-    constants = {"protocol": protocol.VERSION, "shape": shape_hash(network),
-                 "layout": layout_hash(SPEC), "beats": SPEC.beats,
-                 "buffer_bytes": form.buffer_bytes, "window": form.window(2),
-                 "count_width": form.count_width, "current_width": form.current_width,
-                 "parameters": parameters_crc32(network)}
+def host(loads: bool = False) -> Target:
+    """The host's side, with a board that isn't one; parameters may have to be loaded."""
+    network, images = network_and_images()
+    spec = SPEC.with_loading(network) if loads else SPEC
+    behaviour = Behaviour.of(network, spec, images)
+    want = golden.run(network, images)
 
     def load(path: Path) -> None:
-        board = HostileBoard(path.read_bytes(), constants, results)
+        board = HostileBoard(path.read_bytes(), behaviour)
         begun = monotonic()
         try:
-            spec = Random(path.read_bytes()).choice((None, SPEC))
-            with hosts.open(board.port, network, spec=spec, timeout=TIMEOUT_S,
+            known = spec if loads else Random(path.read_bytes()).choice((None, spec))
+            with hosts.open(board.port, network, spec=known, timeout=TIMEOUT_S,
                             retries=RETRIES) as opened:
                 got = opened.run(images)
             if differences(got, want):
@@ -240,46 +117,73 @@ def host() -> Target:
             if monotonic() - begun > DEADLINE_S:
                 raise Failed(f"it takes {monotonic() - begun:.1f} s")
 
-    return Target("host", "choices", [bytes(8)], load, (hosts.LinkError, hosts.WrongBoardError),
+    return Target("host, loading" if loads else "host", "choices", [bytes(8)], load,
+                  (hosts.LinkError, hosts.WrongBoardError),
                   lambda random, data: random.randbytes(8), names_file=False,
                   limit_s=2 * DEADLINE_S)
 
 
+def network_and_images() -> tuple[IntegerNetwork, IntegerArray]:
+    """What boards run."""
+    from common import random_network
+    return (random_network((21, 7, 3), seed=4),
+            np.random.default_rng(3).integers(0, 256, (12, 21)))
+
+
 # --- a board, by a host -------------------------------------------------------------------------
 
-def board() -> Target:
-    """The gateware, pins included, under Verilator: afterwards it still has to compute."""
-    import serial
-    from common import CACHE, random_network
+def board(loads: bool = False) -> Target:
+    """The gateware, pins included, under Verilator: afterwards it still has to compute.
 
-    from sc_neurocore import host as hosts
+    Its parameters may be loaded, and rows of weights have parity then.
+    """
+    import serial
+    from common import CACHE
+
     from sc_neurocore.cosim import virtual_board
 
-    network = random_network((21, 7, 3), seed=4)
-    images = np.random.default_rng(3).integers(0, 256, (3, 21))
+    network, images = network_and_images()
+    images = images[:3]
     want = golden.run(network, images)
-    running = virtual_board.start(network, SPEC, CACHE)
+    spec = replace(SPEC, parity=True).with_loading(network) if loads else SPEC
+    running = virtual_board.start(network, spec, CACHE)
     atexit.register(running.close)
     image = LinkFormat.of(network, SPEC.beats).image(images[0])
+    loading = partial(_loading, parameters_crc32(network),
+                      load_words(network, spec)[:, 0].tolist()) if loads else None
     seeds = [encode(Frame(Command.STATUS, 1)), encode(Frame(Command.RUN, 0, image)),
              encode(Frame(Command.ECHO, 7, bytes(range(256)))),
              encode(Frame(Command.LOAD, 0, bytes(12)))]
 
     def executed(random: Random, data: bytes) -> bytes:
-        """Images under every number, so one of them is the next; and what may come in between."""
-        first = random.randrange(256)
-        made = [encode(Frame(Command.RUN, (first + index) % 256, image)) for index in range(256)]
+        """Commands under every number, so one of them is the next; and what may come in between."""
+        if random.random() < (0.3 if loading else 0.9):
+            return _stream(random, data)
+        first, is_run = random.randrange(256), loading is None or random.random() < 0.2
+        made = [encode(Frame(Command.RUN, number % 256, image) if is_run or loading is None else
+                       Frame(Command.LOAD, number % 256, loading(random)))
+                for number in range(first, first + 256)]
         made.insert(random.randrange(256), _stream(random, data))
-        return b"".join(made) if random.random() < 0.1 else _stream(random, data)
+        return b"".join(made)
 
     def load(path: Path) -> None:
         # one that does not read, and leaves when the board can't get rid of its answers
         with (serial.Serial(running.port, hosts.BAUD, write_timeout=1) as port,
               suppress(serial.SerialTimeoutException)):
             port.write(path.read_bytes())
-        with hosts.open(running.port, network, spec=SPEC) as opened:
+        with hosts.open(running.port, network, spec=spec) as opened:
             got = opened.run(images)
             if differences(got, want):
                 raise Failed("results are wrong")
 
-    return Target("board", "bytes", seeds, load, (), executed, limit_s=30.0)
+    return Target("board, loading" if loads else "board", "bytes", seeds, load, (), executed,
+                  limit_s=30.0)
+
+
+def _loading(parameters: int, addresses: list[int], random: Random) -> bytes:
+    """Content of a LOAD, of any words for any address, but never said to be the right ones."""
+    crc = random.choice((0, 1, parameters ^ 1, parameters ^ 2**31, random.randrange(2**32)))
+    address = random.choice((random.choice(addresses), random.choice(INTEGERS) % 2**32))
+    size = random.choice((0, 1, 2, 4, 5, 40))
+    return ((crc if crc != parameters else 0).to_bytes(4, "little") + address.to_bytes(4, "little")
+            + random.choice((bytes(size), b"\xff" * size, random.randbytes(size))))

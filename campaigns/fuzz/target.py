@@ -29,6 +29,9 @@ class Target:
         Whether errors have to name the file.
     is_codegen : bool
         Whether what torch.fx writes may be executed: its names are those of a file, made harmless.
+    starts : str
+        A module of Python that may run in a process of its own. There is no limit of memory then,
+        as a machine of WebAssembly reserves more than it takes.
     limit_s : float
         Seconds that an input may take.
     """
@@ -42,4 +45,5 @@ class Target:
     beside: Mapping[str, bytes] = field(default_factory=dict)
     names_file: bool = True
     is_codegen: bool = False
+    starts: str = ""
     limit_s: float = 10.0

@@ -2,24 +2,21 @@
 
 import gzip
 import io
-import json
 import pickle
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 
-from . import links, mutate
+from . import mutate
 from .mutate import INTEGERS, ODD
+from .surroundings import CANARY, HOME
 from .target import Target
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +31,8 @@ class Trap:
         return os.system, ("touch executed",)
 
 
-def _saved(save: Callable[[Path], object], name: str = "seed") -> bytes:
+def saved(save: Callable[[Path], object], name: str = "seed") -> bytes:
+    """What a function writes to a file."""
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder) / name)
         return (Path(folder) / name).read_bytes()
@@ -47,7 +45,7 @@ def networks() -> Target:
     import test_storage as examples
 
     from sc_neurocore.storage import NetworkFileError, load_network, save_network
-    made = [_saved(partial(save_network, network)) for network in (
+    made = [saved(partial(save_network, network)) for network in (
         examples.example_network(), examples.residual_network())]
     old = (ROOT / "tests/data/network-version1.safetensors").read_bytes()
     return Target("network files", "network.safetensors", [*made, old], load_network,
@@ -59,7 +57,7 @@ def floats() -> Target:
     import test_storage as examples
 
     from sc_neurocore.storage import NetworkFileError, load_snn, save_snn
-    made = [_saved(partial(save_snn, network)) for network in (
+    made = [saved(partial(save_snn, network)) for network in (
         examples.example_snn(), examples.residual_snn())]
     old = (ROOT / "tests/data/snn-version1.safetensors").read_bytes()
     return Target("float network files", "snn.safetensors", [*made, old], load_snn,
@@ -162,6 +160,12 @@ def idx() -> Target:
                   reshape=_redimensioned, beside={"t10k-labels-idx1-ubyte": _idx(6)})
 
 
+def idx_labels() -> Target:
+    """IDX files of labels."""
+    return Target("IDX, labels", "t10k-labels-idx1-ubyte", [_idx(6)], _load_idx,
+                  reshape=_redimensioned, beside={"t10k-images-idx3-ubyte": _idx(6, 4, 5)})
+
+
 def idx_compressed() -> Target:
     """Compressed IDX files."""
     return Target("IDX, gzip", "t10k-images-idx3-ubyte.gz", [gzip.compress(_idx(6, 4, 5))],
@@ -169,13 +173,15 @@ def idx_compressed() -> Target:
                   beside={"t10k-labels-idx1-ubyte": _idx(6)})
 
 
-def _npy(array: Any) -> bytes:
+def npy(array: Any) -> bytes:
+    """A file of one array."""
     sink = io.BytesIO()
     np.save(sink, array)
     return sink.getvalue()
 
 
-def _npz(**arrays: Any) -> bytes:
+def npz(**arrays: Any) -> bytes:
+    """A file of several."""
     sink = io.BytesIO()
     np.savez_compressed(sink, **arrays)
     return sink.getvalue()
@@ -205,8 +211,8 @@ def arrays() -> Target:
     from sc_neurocore.datasets import load_images
     images, labels = np.random.default_rng(0).random((6, 20)), np.arange(6)
     trap = np.array([Trap()], object)
-    seeds = [_npz(images=images, labels=labels), _npz(images=images), _npz(images=trap),
-             _npz(images=images, labels=trap), pickle.dumps(Trap())]
+    seeds = [npz(images=images, labels=labels), npz(images=images), npz(images=trap),
+             npz(images=images, labels=trap), pickle.dumps(Trap())]
     return Target("numpy, npz", "images.npz", seeds, lambda path: load_images(str(path)),
                   reshape=_rezipped_npy)
 
@@ -224,9 +230,20 @@ def _rezipped_npy(random: Random, data: bytes) -> bytes:
 def array() -> Target:
     """A file of one numpy array."""
     from sc_neurocore.datasets import load_images
-    seeds = [_npy(np.random.default_rng(0).random((6, 20))), _npy(np.array([Trap()], object))]
+    seeds = [npy(np.random.default_rng(0).random((6, 20))), npy(np.array([Trap()], object))]
     return Target("numpy, npy", "images.npy", seeds, lambda path: load_images(str(path)),
                   reshape=_reworded)
+
+
+def spikes(form: str) -> Target:
+    """Spike trains, in a file of numpy of either form."""
+    from sc_neurocore.datasets import load_images
+    trains, labels = np.random.default_rng(0).integers(0, 2, (4, 5, 6)), np.arange(4)
+    seeds = ([npy(trains.astype(kind)) for kind in (bool, np.uint8, float)] if form == "npy" else
+             [npz(images=trains.astype(bool), labels=labels), npz(images=trains.astype(float))])
+    return Target(f"spikes, {form}", f"spikes.{form}", seeds,
+                  lambda path: load_images(str(path), spikes=True),
+                  reshape=_reworded if form == "npy" else _rezipped_npy)
 
 
 # --- other people's networks ---------------------------------------------------------------------
@@ -242,7 +259,7 @@ def onnx() -> Target:
     from sc_neurocore.interchange import load_onnx
 
     names = ("perceptron", "residual block", "view by sizes", "pools", "QCFS")
-    seeds = [_saved(partial(examples.export, examples.trained(examples.MODELS[name]()),
+    seeds = [saved(partial(examples.export, examples.trained(examples.MODELS[name]()),
                             examples.images_of(examples.shape_of(name)))) for name in names]
     split = onnx.load_model_from_string(seeds[0])
     with tempfile.TemporaryDirectory() as folder:
@@ -313,7 +330,7 @@ def nir() -> Target:
     from sc_neurocore.interchange import load_nir, save_nir
     seeds = [gzip.decompress((ROOT / "tests/data" / f"{name}.nir.gz").read_bytes())
              for name in ("snntorch", "spikingjelly")]
-    seeds.append(_saved(partial(save_nir, examples.example_snn())))
+    seeds.append(saved(partial(save_nir, examples.example_snn())))
 
     def load(path: Path) -> object:
         return load_nir(path, 8, reset="subtract", dt=1e-4)
@@ -335,7 +352,7 @@ def _regrown(random: Random, data: bytes) -> bytes:
                 continue
             old = file[name][()] if isinstance(file[name], h5py.Dataset) else None
             del file[name]
-            kind = random.randrange(8)
+            kind = random.randrange(11)
             if kind == 0:
                 continue
             if kind == 1:
@@ -352,6 +369,8 @@ def _regrown(random: Random, data: bytes) -> bytes:
                 changed = old.copy().reshape(-1)
                 changed[random.randrange(changed.size)] = random.choice((0, -1, 2**31 - 1))
                 file[name] = changed.reshape(old.shape)
+            elif kind in (6, 7, 8):
+                _elsewhere(random, file, name, (6, 7, 8).index(kind))
             else:
                 value = random.choice(ODD)
                 file[name] = value if isinstance(value, bool | int | float | str) and (
@@ -359,70 +378,17 @@ def _regrown(random: Random, data: bytes) -> bytes:
     return sink.getvalue()
 
 
-# --- what a folder holds, and the command line ---------------------------------------------------
+def _elsewhere(random: Random, file: Any, name: str, kind: int) -> None:
+    """Have a member of a HDF5 file be in another one: by a link, its storage, or a part of it."""
+    import h5py
 
-def manifest() -> Target:
-    """Manifests of bitstreams."""
-    from sc_neurocore import bitstream
-    from sc_neurocore.spec import AcceleratorSpec
-
-    content = b"not a bitstream, but whole"
-    layout = json.loads(json.dumps(asdict(AcceleratorSpec((2, 2), 1, 2))))
-    seed = json.dumps({
-        "bitstream": "board.bin", "sha256": sha256(content).hexdigest(), "area": {}, "absorbed": 0,
-        "run": {}, "inputs": "", "board": "icebreaker", "shape": [4, 4, 2], "layout": layout,
-        "clock_hz": 24e6, "baud": 1_000_000, "parameters": 0, "versions": {}}).encode()
-
-    def load(path: Path) -> object:
-        return bitstream.read_layout(path.parent)
-
-    return Target("manifest", bitstream.MANIFEST, [seed], load,
-                  reshape=lambda random, data: mutate.json_text(random, json.loads(data)).encode(
-                      "utf-8", "surrogatepass"), beside={"board.bin": content})
-
-
-def _commanded(*arguments: str) -> Callable[[Path], object]:
-    """A command; how it refuses something, exit code and one line, is made an error."""
-    def run(path: Path) -> object:
-        from sc_neurocore import cli
-
-        said, output = io.StringIO(), path.parent / "written"
-        output.unlink(missing_ok=True)
-        code: Any = None
-        try:
-            with redirect_stderr(said), redirect_stdout(io.StringIO()):
-                cli.main([str(path) if word == "FILE" else word for word in arguments])
-        except SystemExit as error:
-            code = error.code
-        if code == 0:
-            output.unlink()
-            return code
-        text = said.getvalue()
-        if code != cli.FAILURE or not text.startswith("Error: ") or text.count("\n") != 1:
-            raise AssertionError(f"exit code {code}: {text}")
-        raise ValueError(text.rstrip("\n"))
-
-    return run
-
-
-def command(source: Callable[[], Target], name: str, *options: str) -> Target:
-    """A command that reads a kind of file; inputs are those of its loader."""
-    of = source()
-    run = _commanded(name, "FILE", *options, "--output", "written")
-    return replace(of, name=f"command {name}", load=run, errors=(ValueError,),
-                   names_file=False)
-
-
-MAKERS: dict[str, Callable[[], Target]] = {
-    "network files": networks, "float network files": floats,
-    "weights, safetensors": weights_safetensors, "weights, torch": weights_torch,
-    "IDX": idx, "IDX, gzip": idx_compressed, "numpy, npz": arrays, "numpy, npy": array,
-    "ONNX": onnx, "NIR": nir, "manifest": manifest,
-    "command quantize": partial(command, floats, "quantize"),
-    "command import": partial(command, nir, "import", "--timesteps", "8", "--reset", "subtract",
-                              "--dt", "1e-4"),
-    "command convert": partial(command, onnx, "convert"),
-    "frames": links.frames, "host": links.host, "board": links.board,
-}
-"""Targets by their names."""
-
+    path = random.choice((f"../{CANARY}", f"../{HOME}/{CANARY}", "network.nir", "/etc/passwd",
+                          "nowhere"))
+    if kind == 0:
+        file[name] = h5py.ExternalLink(path, random.choice(("/", "/node", f"/{name}")))
+    elif kind == 1:
+        file.create_dataset(name, (2, 3), "f8", external=[(path, 0, h5py.h5f.UNLIMITED)])
+    else:
+        layout = h5py.VirtualLayout((2, 3), "f8")
+        layout[:] = h5py.VirtualSource(path, f"/{name}", (2, 3))
+        file.create_virtual_dataset(name, layout)

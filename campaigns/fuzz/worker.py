@@ -2,7 +2,7 @@
 
     python -m campaigns.fuzz.worker TARGET SEED FIRST
 
-Runs until it is ended, in the current folder, which must be its own and empty. It writes to
+Runs until it is ended, in the current folder, which must be one of `surroundings`. It writes to
 stdout the seconds that an input may take; then, of each, its number before it and JSON after it.
 """
 
@@ -12,14 +12,16 @@ import resource
 import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import Any
 
-from . import targets
+from . import surroundings
+from .audit import changed
+from .makers import MAKERS
 from .mutate import damaged
 from .target import Target
 
@@ -31,19 +33,18 @@ LONGEST_MESSAGE = 1000
 _EXECUTION = ("exec", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system",
               "subprocess.Popen", "pickle.find_class", "socket.__new__", "ctypes.dlopen",
               "ctypes.dlsym")
-_CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod",
-            "os.truncate", "shutil.rmtree")
 
 
 class Guard:
     """Notices what an input must not bring about."""
 
-    def __init__(self, folder: Path, is_codegen: bool) -> None:
-        self._readable = [str(folder), *{sysconfig.get_path(name) for name in
+    def __init__(self, folder: Path, is_codegen: bool = False, starts: str = "") -> None:
+        self._readable = (f"{folder}/", *{sysconfig.get_path(name) for name in
                                          ("stdlib", "platstdlib", "purelib", "platlib")},
-                          str(Path(__file__).parents[2]), "/proc/", "/sys/", "/dev/", "<"]
-        self._writable = [str(folder), "/dev/null", "/dev/pts/"]
-        self._is_codegen = is_codegen
+                          str(Path(__file__).parents[2]), f"{sys.base_prefix}/", "/proc/", "/sys/",
+                          "/dev/", "<")
+        self._writable = (f"{folder}/", "/dev/null", "/dev/pts/", "/dev/ptmx")
+        self._is_codegen, self._starts = is_codegen, starts
         self._watching = False
         self.seen: list[str] = []
         sys.addaudithook(self._hook)
@@ -61,26 +62,25 @@ class Guard:
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._watching:
             return
-        if event == "open":
-            path, _, flags = arguments
-            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            if isinstance(path, str | bytes | os.PathLike) and not self._is_within(
-                    path, self._writable if writes else self._readable):
-                self.seen.append(f"{'writes' if writes else 'reads'} {os.fsdecode(path)}")
-        elif event in _CHANGES:
-            if not self._is_within(arguments[0], self._writable):
-                self.seen.append(f"{event} {arguments[0]}")
-        elif event in _EXECUTION and not (event == "exec" and self._is_known(arguments[0])):
+        outside = [path for path in changed(event, arguments)
+                   if not f"{path}/".startswith(self._writable)]
+        if outside:
+            self.seen.append(f"{'writes' if event == 'open' else event} {outside[0]}")
+        elif event == "open":
+            path = arguments[0]
+            if isinstance(path, str | bytes | os.PathLike) and not (
+                    f"{os.path.abspath(os.fsdecode(path))}/".startswith(self._readable)):
+                self.seen.append(f"reads {os.fsdecode(path)}")
+        elif event in _EXECUTION and not self._is_allowed(event, arguments):
             self.seen.append(f"{event} {str(arguments)[:200]}")
 
-    def _is_within(self, path: Any, places: list[str]) -> bool:
-        text = os.path.abspath(os.fsdecode(path))
-        return text.startswith(tuple(places))
-
-    def _is_known(self, code: Any) -> bool:
-        """Whether it is a module's code, or what torch.fx or dataclasses write."""
-        name = getattr(code, "co_filename", "<string>")
-        return Path(name).is_file() or (self._is_codegen and name.startswith("<eval_with_key>"))
+    def _is_allowed(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        """Whether it is a module's code, what torch.fx or dataclasses write, or what is started."""
+        if event == "subprocess.Popen":
+            return bool(self._starts) and arguments[1][:3] == [sys.executable, "-m", self._starts]
+        name = getattr(arguments[0], "co_filename", "<string>")
+        return event == "exec" and (Path(name).is_file() or (
+            self._is_codegen and name.startswith("<eval_with_key>")))
 
 
 def judged(error: BaseException, path: Path, target: Target) -> str:
@@ -118,7 +118,7 @@ def attack(target: Target, guard: Guard, data: bytes, folder: Path) -> dict[str,
     """Read an input, and tell what became of it."""
     path = folder / target.file
     path.write_bytes(data)
-    before, begun = set(os.listdir(folder)), perf_counter()
+    before, begun = surroundings.listing(folder.parent, path), perf_counter()
     finding, outcome = "", "accepted"
     with guard.watching():
         try:
@@ -126,9 +126,10 @@ def attack(target: Target, guard: Guard, data: bytes, folder: Path) -> dict[str,
         except BaseException as error:      # nothing may get past this
             outcome, finding = type(error).__name__, judged(error, path, target)
     seconds = perf_counter() - begun
-    left = set(os.listdir(folder)) - before
-    faults = [*([finding] if finding else []), *guard.seen,
-              *([f"leaves {sorted(left)}"] if left else [])]
+    changes = surroundings.differences(before, surroundings.listing(folder.parent, path))
+    faults = [*([finding] if finding else []), *guard.seen, *changes]
+    for canary in folder.parent.rglob(surroundings.CANARY) if changes else ():
+        surroundings.write_canary(canary)
     return {"outcome": outcome, "seconds": seconds, "findings": faults,
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
@@ -137,16 +138,18 @@ def main(name: str, seed: int, first: int) -> None:
     """Work until the end of the process."""
     results = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)       # whatever libraries print must not get in between
-    target = targets.MAKERS[name]()
+    target = MAKERS[name]()
     folder = Path.cwd()
     for file, content in target.beside.items():
         (folder / file).write_bytes(content)
     path = folder / target.file
     path.write_bytes(target.seeds[0])
-    target.load(path)           # imports what is imported late
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES,) * 2)
-    guard = Guard(folder, target.is_codegen)
+    with suppress(*target.errors):
+        target.load(path)       # imports what is imported late
+    if not target.starts:
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES,) * 2)
+    guard = Guard(folder, target.is_codegen, target.starts)
     results.write(f"{target.limit_s}\n")
     for number in count(first):
         data = mutant(target, seed, number)

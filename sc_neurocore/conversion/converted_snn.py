@@ -24,6 +24,10 @@ __all__ = ["TOLERANCE", "Activity", "ConvertedSNN", "FloatArray", "check_at_leas
 TOLERANCE = 1e-9
 """Fraction of the threshold by which a membrane may miss it and still spike; see `ConvertedSNN`."""
 
+MAXIMUM_T = 2**15
+"""Timesteps, eight times those of an integer network: all are simulated, so a file that asks for
+2^62 would never be done with."""
+
 ENCODERS = ("poisson", "low_discrepancy", "direct", "events")
 
 _CHUNK_VALUES = 2**20
@@ -81,7 +85,7 @@ class ConvertedSNN:
     thresholds : sequence of float or (n_out,) array
         Greater than 0.
     T : int
-        Timesteps, at least 1.
+        Timesteps, 1 to `MAXIMUM_T`.
     initial_membrane_fraction : float in [0, 1)
         Membrane at the start of every image, in thresholds. 0.5 makes a neuron round where 0 makes
         it floor (Bu et al. 2022).
@@ -134,6 +138,8 @@ class ConvertedSNN:
         if self.scales is not None:
             self.scales = _all_positive("scales", self.scales, sizes)
         self.T = check_at_least("T", self.T, 1)
+        if self.T > MAXIMUM_T:
+            raise ValueError(f"T must be at most {MAXIMUM_T}, not {self.T}")
         fraction = check_real("initial_membrane_fraction", self.initial_membrane_fraction)
         if not 0 <= fraction < 1:
             raise ValueError(f"initial_membrane_fraction must be in [0, 1), not {fraction}")

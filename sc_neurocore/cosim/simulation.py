@@ -6,7 +6,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ LONGEST_STALL = 400
 """Cycles; one stall in 50 is of a random length up to this, and so backs up into every stage."""
 PACKAGE = Path(__file__).resolve().parents[1]
 WAIVERS = Path(__file__).with_name("waivers.vlt")
+_PIPED_BYTES = 2**20
 _RULES_SINCE = {"PROCASSINIT": (5, 38)}
 """Waived rules that not every supported Verilator knows, with the first version that does."""
 _MAKEFLAGS = " ".join([
@@ -172,6 +175,8 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
     ------
     SimulationError
         If a test failed, none ran, or the simulation broke off; with its log's path.
+    OSError
+        If the waves can't be written.
     """
     require("cocotb", "cosim")
     from cocotb_tools.check_results import get_results
@@ -181,9 +186,9 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
     folder.mkdir(parents=True, exist_ok=True)
     job_file, log, results = folder / "job.json", folder / "simulation.log", folder / "results.xml"
     job_file.write_text(json.dumps(dict(parameters)))
-    trace_arguments = ["--trace-file", str(waves.resolve())] if waves else []
     path_before = list(sys.path)
-    with find_verilator().active():
+    with (nullcontext() if waves is None else _piped(waves, folder)) as pipe, \
+            find_verilator().active():
         try:
             # The simulator is another process, which finds this package where it is now.
             sys.path[:0] = [str(path.resolve()) for path in (PACKAGE.parent, *python_path)]
@@ -193,7 +198,8 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
                 extra_env={JOB_VARIABLE: str(job_file),
                            # Otherwise cocotb rewrites the assertions of all that is imported.
                            "COCOTB_REWRITE_ASSERTION_FILES": f"{module.rpartition('.')[2]}.py"},
-                waves=waves is not None, test_args=trace_arguments, log_file=log,
+                waves=pipe is not None,
+                test_args=[] if pipe is None else ["--trace-file", str(pipe)], log_file=log,
                 plusargs=[*plusargs, *coverage.arguments(compiled, top)])
             tests, failures = get_results(results)
         except (Exception, SystemExit) as error:
@@ -205,6 +211,42 @@ def run(compiled: Path, top: str, module: str, parameters: Mapping[str, Any], fo
         what = f"{failures} of {tests} tests failed" if tests else "No test ran"
         raise SimulationError(f"{what} in the simulation of {top}; its log is {log}:\n{_tail(log)}")
     return tests
+
+
+@contextmanager
+def _piped(path: Path, folder: Path) -> Iterator[Path]:
+    """Give the block a pipe, and write what comes out of it to a file.
+
+    Verilator itself stands still for ever where a waveform does not fit the disk: its error writes
+    out what is left, which waits for the lock that whoever wrote it has.
+    """
+    errors: list[OSError] = []
+
+    def write(source: int) -> None:
+        with open(source, "rb", buffering=0) as pipe:
+            try:
+                with path.open("wb") as file:
+                    shutil.copyfileobj(pipe, file, _PIPED_BYTES)
+            except OSError as error:
+                errors.append(error)
+                while pipe.read(_PIPED_BYTES):      # or the simulation would wait
+                    pass
+
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        pipe = Path(own) / "waves.vcd"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(pipe, os.O_WRONLY)         # without it the end would come at once
+        os.set_blocking(reader, True)
+        thread = threading.Thread(target=write, args=(reader,))
+        thread.start()
+        try:
+            yield pipe
+        finally:
+            os.close(writer)
+            thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _tail(log: Path, lines: int = 25) -> str:

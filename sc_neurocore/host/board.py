@@ -217,6 +217,8 @@ def open(port: str, network: IntegerNetwork, *, spec: AcceleratorSpec | None = N
         If nothing answers.
     OSError
         If the port can't be opened.
+    ValueError
+        If ``baud`` is not in range(300, 2^31).
     WrongBoardError
         If the board is that of another network.
     """

@@ -6,8 +6,11 @@ from time import monotonic
 from typing import Any
 
 from ..extras import require
+from ..layers import check_integer
 from ..protocol import FLAG, Decoder, Fault, Frame, encode
 
+_BAUDS = 300, 2**31 - 1
+"""Answers at less are waited for for minutes; a system call takes no more."""
 _POLL_S = 0.02
 _SILENT_POLLS = 3
 
@@ -25,11 +28,21 @@ class Line:
     baud : int
     timeout : float
         Seconds that an answer may take, beside what the line takes for it.
+
+    Raises
+    ------
+    LinkError
+        If nothing can be sent.
+    OSError
+        If the port can't be opened.
+    ValueError
+        If there is no such rate.
     """
 
     def __init__(self, port: str, baud: int, timeout: float):
         serial = require("serial", "host")
-        self.name, self.timeout, self.baud = port, timeout, baud
+        self.name, self.timeout = port, timeout
+        self.baud = check_integer("Baud", baud, *_BAUDS)
         # Another program at the same port would take answers away.
         self._serial: Any = serial.Serial(port, baud, timeout=_POLL_S, write_timeout=10 + timeout,
                                           exclusive=True)

@@ -99,11 +99,11 @@ class _Reader:
         """Read our part of the graph's metadata."""
         group = file
         for name in ("node", "metadata", METADATA_KEY):
-            if not isinstance(group, self._h5py.Group):
-                raise ValueError(f"{group.name} must be a group")
             if name not in group:
                 return {}
             group = self._member(group, name)
+            if not isinstance(group, self._h5py.Group):     # rows of an array could be endless
+                raise ValueError(f"{group.name} must be a group")
         return {key: self.tree(group, key) for key in group}
 
     def _member(self, parent: Any, name: str) -> Any:

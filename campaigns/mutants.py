@@ -116,21 +116,32 @@ design -save both
 {gold}design -load both
 {gate}design -copy-from gold gold
 design -copy-from gate gate
+design -save halves
+equiv_make -make_assert gold gate start
+hierarchy -top start
+opt_clean
+sat -verify -prove-asserts -tempinduct-baseonly -maxsteps {cycles} -set-init-undef start
+design -load halves
 equiv_make gold gate equiv
 hierarchy -top equiv
 opt_clean
 equiv_simple -undef
-equiv_induct -undef
+equiv_induct -undef -seq {cycles}
 equiv_status -assert
 """
+CYCLES = 4
+"""Length of the induction."""
 
 
 def is_equivalent(mutant: Mutant, folder: Path) -> bool:
     """Whether Yosys proves that a mutant's module does the same as it did.
 
-    Registers and nets of one name are taken for each other, and proved equal by induction
-    (``equiv_induct``), first with whatever the modules inside may do, then with what they do; what
-    is not proved in two minutes may be equivalent all the same.
+    Registers, nets and outputs of one name are taken for each other, and proved equal in every
+    cycle by induction: from the initial state all of them are in the first `CYCLES` (``sat``, over
+    all inputs), and after so many cycles in which they were they are in the next one, whatever the
+    state (``equiv_induct``, which alone would prove less). First with whatever the modules inside
+    may do, then with what they do; what is not proved in two minutes may be equivalent all the
+    same.
 
     Parameters
     ----------
@@ -142,8 +153,8 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
               for name, number in (("gold", 0), ("gate", mutant.number))}
     for isolate in (f"expose -evert {mutant.module}", "flatten"):
         name = f"equivalence-{mutant.number}-{isolate.partition(' ')[0]}"
-        (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(module=mutant.module,
-                                                               isolate=isolate, **halves))
+        (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(
+            module=mutant.module, isolate=isolate, cycles=CYCLES, **halves))
         try:
             tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=120)
         except ToolError:

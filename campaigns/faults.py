@@ -40,9 +40,9 @@ OUTPUT = Path("build/faults")
 REFERENCE = ROOT / "hdl" / "reference.safetensors"
 DOCUMENT = ROOT / "docs" / "verification.md"
 PLOT = "flipped-bits.png"
-IMAGES = 40
-"""Of an experiment; half of them come after the flip. A board's are `BOARD_IMAGES`."""
-BOARD_IMAGES = 24
+IMAGES = 60
+"""Of an experiment; a bit flips during the first third. A board's are `BOARD_IMAGES`."""
+BOARD_IMAGES = 36
 
 
 def designs(output: Path) -> dict[str, Callable[[], Test]]:

@@ -99,7 +99,7 @@ class AcceleratorTest(_Harness):
                          constants=spec.parity)
         self._network, self._spec = network, spec
         self._file = folder / f"{len(spec.lanes)}-{spec.lanes[0]}.txt"
-        batches = halves(images)
+        batches = split(images)
         self._file.write_text("\n".join([
             str(2 * longest_image(network, spec)),
             *(f"{len(transfers)} {' '.join(map(str, transfers))}"
@@ -108,7 +108,7 @@ class AcceleratorTest(_Harness):
         got, cycles, _ = self._run([])
         assert got == self._want, f"{self.name} is wrong without a flip"
         # The first batch, but not the pause after it.
-        self.cycles = (1, cycles // 2 - 2 * longest_image(network, spec))
+        self.cycles = (1, (cycles - 4 * longest_image(network, spec)) // 3)
 
     def _transfers(self, images: npt.NDArray) -> list[int]:
         beats, width = self._spec.beats, self._network.intensity_width
@@ -162,7 +162,7 @@ class AxiTest(_Harness):
         read, written = (axi_ports.BY_NAME[name].offset for name in (self.READ, self.WRITTEN))
         content = axi_ports.constants(network, spec)[self.READ]
         text = [f"{3 * longest_image(network, spec)} {read:x} {written:x} {content:x}"]
-        batches = halves(images)
+        batches = split(images)
         for batch in batches:
             packets = [axi_ports.image_packet(network, spec, image) for image in batch]
             beats = [(packet[low:low + size], low + size == len(packet)) for packet in packets
@@ -197,9 +197,11 @@ class AxiTest(_Harness):
     def run(self, flip: Flip) -> Outcome:
         """Flip a bit."""
         got, (_, _, _, _, unanswered, wrong) = self._run(flip.arguments)
+        if len(got[1]) == len(self._want[1]) - 1:
+            got[1].insert(0, [None])    # between the batches a flip hits the second one
         told = sum(image == [None] for image in got[0])
         return _outcome(self.name, flip, got, self._want, hangs=unanswered > 0, heals=not wrong,
-                        told=told, restarts=told > 0)
+                        told=told)
 
 
 class BoardTest:
@@ -212,7 +214,7 @@ class BoardTest:
         text, self.states = flips.insert(virtual_board.board_text(network, spec),
                                          virtual_board.TOP)
         self._program = virtual_board.compile_board(text, CACHE)
-        self._batches = halves(images)
+        self._batches = split(images)
         self._want = [lists(golden.run(network, batch)) for batch in self._batches]
         # At 4 cycles a bit an image takes 40 for each of its bytes, and a loaded word 80.
         words = len(load_words(network, spec)) if spec.loaded else 0
@@ -232,10 +234,11 @@ class BoardTest:
         return _outcome(self.name, flip, got, self._want, noticed=noticed, restarts=restarts)
 
 
-def halves(images: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
-    """Both batches."""
-    half = len(images) // 2
-    return images[:half], images[half:]
+def split(images: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
+    """Both batches: the second one is longer, as tops let their accelerator come to rest only after
+    `gateware.link.DRAIN_IMAGES`."""
+    third = len(images) // 3
+    return images[:third], images[third:]
 
 
 def lists(results: Result) -> list[Any]:

@@ -43,6 +43,9 @@ PLOT = "flipped-bits.png"
 IMAGES = 60
 """Of an experiment; a bit flips during the first third. A board's are `BOARD_IMAGES`."""
 BOARD_IMAGES = 36
+FEWER = {"board, loaded": 3}
+"""Designs in which so many times fewer bits are flipped: each of its experiments begins with loading,
+and most of its state is that of another design."""
 
 
 def designs(output: Path) -> dict[str, Callable[[], Test]]:
@@ -192,8 +195,8 @@ def main(per_group: int, jobs: int, seed: int, output: Path, update: bool, desig
     network, data = load_network(REFERENCE), digits()
     images = network.intensities(data.test_images)
     weights = accuracies(network, images, data.test_labels)
-    outcomes = [outcome for make in made.values()
-                for outcome in attack(make(), per_group, jobs, seed)]
+    outcomes = [outcome for name, make in made.items()
+                for outcome in attack(make(), -(-per_group // FEWER.get(name, 1)), jobs, seed)]
     plot(weights, outcomes, output / PLOT)
     rows = attack_rows(network, AcceleratorSpec((4, 5), 8, parity=True), images[:8], output,
                        3 * per_group, jobs, seed)

@@ -12,9 +12,11 @@ STAYS = {
                                   "configured",
     "weights, loaded": "only loading writes them; parity would tell",
     "thresholds, loaded": "only loading writes them",
+    "loading": "a flipped enable, address or word writes a wrong parameter, which stays so",
 }
-"""Groups of state that stays as it is flipped, and why; whatever is flipped elsewhere has to be
-gone, in a design with a watchdog, once the images that were under way are done."""
+"""Groups of state of which a flip may stay, until parameters are loaded or the FPGA is configured
+again, and why; whatever is flipped elsewhere has to be gone, in a design with a watchdog, once the
+images that were under way are done."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,15 @@ def group(state: flips.State, row: int = 0) -> str:
     """What a register, or a row of a memory, is for."""
     path = state.module.split(".")
     name = state.name
+    if path[-1] == "words" or name.startswith("loaded_"):
+        return "loading"
     if "link" in path or path[-1] in ("receiver", "transmitter"):
         if state.rows > 1 or "ring" in name:
             return "link: buffers and counters"
         return "link: control"
     if "registers" in path:
         return "AXI: counters" if path[-1] == "counters" else "AXI: registers"
-    if path[-1].startswith(("images", "results")):
+    if path[0] == "axi" and path[-1].startswith(("images", "results")):
         return "AXI: streams"
     if "watchdog" in path[-1] or len(path) == 1:
         return "watchdogs"

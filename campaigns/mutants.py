@@ -140,7 +140,7 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
     cycle by induction: from the initial state all of them are in the first `CYCLES` (``sat``, over
     all inputs), and after so many cycles in which they were they are in the next one, whatever the
     state (``equiv_induct``, which alone would prove less). First with whatever the modules inside
-    may do, then with what they do; what is not proved in two minutes may be equivalent all the
+    may do, then with what they do; what is not proved in a minute may be equivalent all the
     same.
 
     Parameters
@@ -156,7 +156,7 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
         (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(
             module=mutant.module, isolate=isolate, cycles=CYCLES, **halves))
         try:
-            tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=120)
+            tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=60)
         except ToolError:
             continue
         return True

@@ -1,6 +1,8 @@
 """Flipped bits in a board and behind AXI: nothing hangs, and what comes after them is right."""
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 from common import CACHE
 from test_axi import TOP, packets
 
-from campaigns import flips
+from campaigns import faults, flips
 from campaigns.flip_choice import Flip, is_constant
+from campaigns.flipped_designs import Outcome
 from campaigns.tops import board_network
 from sc_neurocore import golden, host
 from sc_neurocore.cosim import simulation, virtual_board
@@ -76,6 +79,19 @@ def test_no_flipped_bit_hangs_the_board(board):
         _, second, _, _ = run(program, flip)
         wrong = differences(second, golden.run(NETWORK, IMAGES[:9]))
         assert not wrong or is_constant(state, flip.row), flip
+
+
+@pytest.mark.parametrize(("design", "module", "name", "rows", "is_fault"), [
+    ("board", "board.link.answers", "kind", 1, True),
+    ("board, loaded", "board.accelerator.layer_0.weight_memory.rows", "rows_0", 8, False),
+    ("accelerator, 2 lanes", "accelerator.layer_0", "round", 1, False)])
+def test_what_stays_wrong_is_a_fault_where_it_need_not(design, module, name, rows, is_fault):
+    flip = Flip(flips.State(1, module, name, 4, rows), 0, 0, 9)
+    outcome = Outcome(design, flip.group, flip, "right", 4, 0, 0, heals=False)
+    assert faults.is_fault(outcome) == is_fault
+    assert not faults.is_fault(replace(outcome, heals=True))
+    assert faults.is_fault(replace(outcome, outcome="hangs")) == faults.has_watchdog(design)
+    assert f"--design {shlex.quote(design)} --flip 1 0 0 9" in faults.again(outcome)
 
 
 def test_flips_are_where_they_are_said_to_be():

@@ -44,7 +44,7 @@ IMAGES = 60
 """Of an experiment; a bit flips during the first third. A board's are `BOARD_IMAGES`."""
 BOARD_IMAGES = 36
 FEWER = {"board, loaded": 3}
-"""Designs in which so many times fewer bits are flipped: each of its experiments begins with loading,
+"""Designs in which so many times fewer bits are flipped: each experiment of it begins with loading,
 and most of its state is that of another design."""
 
 

@@ -146,6 +146,8 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], number: in
         judged = [pool.submit(judge, name, mutant, text, output)
                   for name, future in attacked.items() if not future.exception()
                   for mutant, text in future.result() if number in (None, mutant.number)]
+        if not judged and not failed:
+            raise click.UsageError(f"{names[0]} has no mutant {number}")
         for index, future in enumerate(judged):
             outcomes.append(future.result())
             click.echo(f"{index + 1}/{len(judged)} {outcomes[-1]}")

@@ -145,11 +145,11 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
     """Whether Yosys proves that a mutant's module does the same as it did.
 
     Registers, outputs and used nets of one name are taken for each other, and proved equal in every
-    cycle, unless unknown without the mutant, by induction: from the initial state all of them are in the first `CYCLES` (``sat``, over
-    all inputs), and after so many cycles in which they were they are in the next one, whatever the
-    state (``equiv_induct``, which alone would prove less). First with whatever the modules inside
-    may do, then with what they do; what is not proved in two minutes may be equivalent all the
-    same.
+    cycle, unless unknown without the mutant. By induction: from the initial state all of them are
+    in the first `CYCLES` (``sat``, over all inputs), and after so many cycles in which they were
+    they are in the next one, whatever the state (``equiv_induct``, which alone would prove less).
+    First with whatever the modules inside may do, then with what they do; what is not proved in
+    two minutes may be equivalent all the same.
 
     Parameters
     ----------

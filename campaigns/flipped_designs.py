@@ -216,7 +216,8 @@ class BoardTest:
         self._program = virtual_board.compile_board(text, CACHE)
         self._batches = split(images)
         self._want = [lists(golden.run(network, batch)) for batch in self._batches]
-        # At 4 cycles a bit an image takes 40 for each of its bytes, and a loaded word 80.
+        # At 4 cycles a bit an image takes 40 for each of its bytes. A loaded word takes some 700 to
+        # 1,500, most of them waiting for the host: where words are loaded, bits flip meanwhile.
         words = len(load_words(network, spec)) if spec.loaded else 0
         self.cycles = (1, 40 * (len(self._batches[0]) * (network.n_input + 8) + 150 + 2 * words))
 

@@ -21,7 +21,7 @@ help:
 	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
 	@echo "make formal    prove the gateware's properties, and refute them where it is broken"
 	@echo "make verilog   write the reference design to hdl/"
-	@echo "make faults    flip bits of weights, of an accelerator and of a board; some minutes"
+	@echo "make faults    flip bits of weights, of an accelerator and of boards; some minutes"
 	@echo "make regress   test, and the longer runs"
 	@echo "make random NETWORKS=1000 SEED=1   other random networks than those of make regress"
 	@echo "make mutation  faults planted in the gateware, by hand and by Yosys, and what finds them"

@@ -1,14 +1,12 @@
 """Accuracy with flipped bits of weights, by the bit-exact simulator."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sc_neurocore import simulator
-from sc_neurocore.extras import require
 from sc_neurocore.network import IntegerNetwork
 
 COUNTS = (1, 3, 10, 30, 100, 300)
@@ -95,21 +93,15 @@ def accuracies(network: IntegerNetwork, images: npt.NDArray, labels: npt.NDArray
         np.array([several(everywhere[position == place], 10) for place in range(widths.max())]))
 
 
-def plot(found: Accuracies, path: Path) -> None:
-    """Accuracy over the number of flipped bits, and by their position."""
-    require("matplotlib", "demo")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+def draw(found: Accuracies, left: Any, right: Any) -> None:
+    """Accuracy over the number of flipped bits, and by their position, on axes of matplotlib."""
     left.fill_between(found.counts, found.flipped.min(1), found.flipped.max(1), alpha=0.2)
     left.plot(found.counts, found.flipped.mean(1), marker="o")
     left.axhline(found.whole, color="gray", linewidth=1, linestyle=":")
-    left.set(xscale="log", xlabel=f"flipped bits, of {found.bits}", ylabel="accuracy (%)")
+    left.set(xscale="log", xlabel=f"flipped bits of weights, of {found.bits}",
+             ylabel="accuracy (%)")
     positions = np.arange(len(found.places))
     right.bar(positions, found.places.mean(1), width=0.6, yerr=[
         found.places.mean(1) - found.places.min(1), found.places.max(1) - found.places.mean(1)])
     right.axhline(found.whole, color="gray", linewidth=1, linestyle=":")
-    right.set(xlabel="10 flipped bits, all of this position", xticks=positions)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    right.set(xlabel="10 flipped bits of weights, all of this position", xticks=positions)

@@ -119,18 +119,37 @@ design -copy-from gate gate
 equiv_make gold gate equiv
 hierarchy -top equiv
 opt_clean
+design -save made
+techmap -map start.v
+sat -verify -prove-asserts -tempinduct-baseonly -maxsteps {cycles} {state} equiv
+design -load made
 equiv_simple -undef
-equiv_induct -undef
+equiv_induct -undef -seq {cycles}
 equiv_status -assert
 """
+_START = """(* techmap_celltype = "$equiv" *)
+module start(input A, B, output Y);
+  assign Y = A;
+  wire same = A === B || A === 1'bx;
+  \\$assert is_same (.A(same), .EN(1'b1));
+endmodule
+"""
+"""What is to be equivalent is asserted."""
+_STATE = "-set-init-undef -set-def-inputs"
+"""Registers begin with their initial value, or unknown."""
+CYCLES = 4
+"""Length of the induction."""
 
 
 def is_equivalent(mutant: Mutant, folder: Path) -> bool:
     """Whether Yosys proves that a mutant's module does the same as it did.
 
-    Registers and nets of one name are taken for each other, and proved equal by induction
-    (``equiv_induct``), first with whatever the modules inside may do, then with what they do; what
-    is not proved in two minutes may be equivalent all the same.
+    Registers, outputs and used nets of one name are taken for each other, and proved equal in every
+    cycle, unless unknown without the mutant. By induction: from the initial state all of them are
+    in the first `CYCLES` (``sat``, over all inputs), and after so many cycles in which they were
+    they are in the next one, whatever the state (``equiv_induct``, which alone would prove less).
+    First with whatever the modules inside may do, then with what they do; what is not proved in
+    two minutes may be equivalent all the same.
 
     Parameters
     ----------
@@ -140,10 +159,11 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
     halves = {name: _HALF.format(module=mutant.module, select=SELECT, width=WIDTH, number=number,
                                  name=name)
               for name, number in (("gold", 0), ("gate", mutant.number))}
+    (folder / "start.v").write_text(_START)
     for isolate in (f"expose -evert {mutant.module}", "flatten"):
         name = f"equivalence-{mutant.number}-{isolate.partition(' ')[0]}"
-        (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(module=mutant.module,
-                                                               isolate=isolate, **halves))
+        (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(
+            module=mutant.module, isolate=isolate, cycles=CYCLES, state=_STATE, **halves))
         try:
             tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=120)
         except ToolError:

@@ -1,15 +1,18 @@
 """How many mutants of the gateware its checks kill.
 
     python -m campaigns.mutation [--per-part N] [--jobs N] [--seed N] [--subject NAME]...
-                                 [--output FOLDER] [--update]
+                                 [--mutant N] [--output FOLDER] [--update]
 
 Yosys makes the mutants, so many of each kind of module, and each is simulated by the check of its
 design. Of those that no check kills, Yosys is asked whether they differ at all; the ones that it
-does not prove equivalent are told in full. Writes ``mutation.json`` and ``mutation.md``.
+does not prove equivalent are told in full, with a command that runs them again. It is asked about
+a killed one of each design, too, and must not prove it equivalent. Writes ``mutation.json`` and
+``mutation.md``.
 """
 
 import json
 import os
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -96,6 +99,15 @@ def _named(name: str) -> Subject:
     return _made[name]
 
 
+def refuted(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The first killed mutant of each design: a proof of its equivalence would be a wrong one."""
+    first: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        if outcome.killed_by:
+            first.setdefault(outcome.subject, outcome)
+    return list(first.values())
+
+
 def table(outcomes: Iterable[Outcome]) -> str:
     """A row for each design and part: mutants, killed, by what, and survivors."""
     rows: dict[tuple[str, str], list[Outcome]] = {}
@@ -117,11 +129,14 @@ def table(outcomes: Iterable[Outcome]) -> str:
 @click.option("--jobs", default=2, show_default=True, help="Simulations at a time.")
 @click.option("--seed", default=1, show_default=True, help="Of the choice of mutants.")
 @click.option("--subject", "names", multiple=True, help="Design to attack.  [default: all]")
+@click.option("--mutant", "number", type=int, help="The only one, of one --subject.")
 @click.option("--output", default=OUTPUT, show_default=True, type=click.Path(path_type=Path))
 @click.option("--update", is_flag=True, help=f"Write the table into {DOCUMENT.name}, too.")
-def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Path,
-         update: bool) -> None:
+def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], number: int | None,
+         output: Path, update: bool) -> None:
     """Make mutants of the gateware, and see which ones its checks kill."""
+    if number is not None and len(names) != 1:
+        raise click.UsageError(f"--mutant needs one --subject, not {len(names)}")
     os.environ["COCOTB_MAX_FAILURES"] = "1"     # of a bench; the others may take long to fail
     wanted = names or tuple(subject.name for subject in subjects())
     outcomes = []
@@ -130,21 +145,32 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], output: Pa
         failed = [str(error) for future in attacked.values() if (error := future.exception())]
         judged = [pool.submit(judge, name, mutant, text, output)
                   for name, future in attacked.items() if not future.exception()
-                  for mutant, text in future.result()]
+                  for mutant, text in future.result() if number in (None, mutant.number)]
+        if not judged and not failed:
+            raise click.UsageError(f"{names[0]} has no mutant {number}")
         for index, future in enumerate(judged):
             outcomes.append(future.result())
             click.echo(f"{index + 1}/{len(judged)} {outcomes[-1]}")
+        asked = refuted(outcomes)
+        wrong = [outcome for outcome, proved in zip(asked, pool.map(
+            mutants.is_equivalent, [outcome.mutant for outcome in asked],
+            [output / "work" / outcome.subject for outcome in asked]), strict=True) if proved]
+    failed += [f"proved equivalent, but {outcome}" for outcome in wrong]
     survivors = [outcome for outcome in outcomes if outcome.survived]
     killed = sum(bool(outcome.killed_by) for outcome in outcomes)
-    score = killed / (killed + len(survivors))
+    score = killed / max(killed + len(survivors), 1)
     text = "\n".join([
         table(outcomes), "", f"{len(outcomes)} mutants, {len(outcomes) - killed - len(survivors)} "
         f"of them equivalent; {killed} killed, {score:.1%} of the others; {len(survivors)} survive",
-        "", *(f"- {outcome}" for outcome in survivors)])
+        "", *(f"- {outcome}" for outcome in survivors), *[""] * bool(survivors),
+        f"Of {len(asked)} killed mutants, one of each design, {len(wrong)} are proved equivalent."])
     (output / "mutation.md").write_text(text + "\n")
     (output / "mutation.json").write_text(json.dumps(
         [asdict(outcome) for outcome in outcomes], indent=1) + "\n")
     click.echo("\n" + text)
+    for outcome in survivors:
+        click.echo(f"Again: python -m campaigns.mutation --per-part {per_part} --seed {seed} "
+                   f"--subject {shlex.quote(outcome.subject)} --mutant {outcome.mutant.number}")
     if failed:
         raise SystemExit("\n".join(failed))
     if update:

@@ -29,13 +29,16 @@ RUNS = 3
 """Of `cosim.verify`, with other stalls and with a reset at another time."""
 
 
-def lively_network(shape: tuple[int, ...], **changes: Any) -> tuple[IntegerNetwork, npt.NDArray]:
+def lively_network(shape: tuple[int, ...], *, membrane_width: int | None = None, **changes: Any
+                   ) -> tuple[IntegerNetwork, npt.NDArray]:
     """A random network and images that make each of its neurons fire, and not always.
 
-    A neuron that never fires hides what happens on its way to the next layer.
+    A neuron that never fires hides what happens on its way to the next layer. Hidden neurons of a
+    ``membrane_width`` saturate.
     """
     for seed in range(1000):
-        network = replace(random_network(shape, timesteps=6, seed=seed), **changes)
+        network = replace(random_network(shape, timesteps=6, membrane_width=membrane_width,
+                                         seed=seed), **changes)
         images = _images(network, seed)
         spikes = golden.trace(network, images).trace.spikes
         rates = [of_layer.mean(axis=(0, 1)) for of_layer in spikes]
@@ -182,6 +185,8 @@ def subjects() -> list[Subject]:
     levels = np.arange(0, even.full_scale + 1, 16)[:, None].repeat(even.n_input, axis=1)
     events = lively_network((10, 7, 4), encoder="events")
     layerwise = lively_network((10, 7, 4), schedule="layer_by_layer")
+    saturating = lively_network((10, 7, 4), membrane_width=9)
+    many_folds = lively_network((6, 18, 17), membrane_width=9)
     link = {"format": asdict(test_link.FORMAT), "constants": list(test_link.CONTENT)}
     return [
         Accelerator("folds", network, images, folds),
@@ -199,7 +204,11 @@ def subjects() -> list[Subject]:
         Accelerator("low discrepancy", even, np.concatenate([images_of_even, levels]), folds,
                     ("encoder",)),
         Accelerator("events", *events, folds, ("encoder",)),
-        Accelerator("layer by layer", *layerwise, folds, ("layer",)),
+        Accelerator("layer by layer", *layerwise, folds,
+                    ("layer", "neurons", "encoder", "readout")),
+        Accelerator("saturating, logic", *saturating, replace(folds, memories=("logic", "logic")),
+                    ("layer", "neurons", "weight_memory")),
+        Accelerator("ROM, saturating", *many_folds, AcceleratorSpec((1, 1), 4, 8), ("neurons",)),
         Component("UART receiver", lambda: uart.UartReceiver(8), "bench_uart",
                   {"part": "receiver", "divisor": 8}),
         Component("UART transmitter", lambda: uart.UartTransmitter(8), "bench_uart",
@@ -219,6 +228,8 @@ def subjects() -> list[Subject]:
         parity("parity", "folds", ("parity", "weight_memory")),
         parity("parity, loaded", "loaded", ("accelerator", "parity", "weight_memory", "rows")),
         parity("parity, two rows", "two ports", ("weight_memory",)),
+        parity("parity, SPRAM", "SPRAM", ("weight_memory", "rows")),
+        parity("parity, three banks", "three banks", ("weight_memory",)),
         AxiPorts("AXI", *test_axi.CASES["padded"],
                  ("axi", "images", "results", "registers", "counters")),
         AxiPorts("AXI that loads", *test_axi.CASES["loaded"], ("axi", "registers", "bus")),

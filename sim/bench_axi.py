@@ -140,7 +140,7 @@ class Bench:
         self.design.aresetn.value = 1
         await self.cycles(2)
         assert all(int(getattr(self.design, f"{name}ready").value)
-                   for name in CHANNELS if name not in FROM_DESIGN), "a ready waits for its valid"
+                   for name in ("s_axis_t", "s_axi_ar")), "a ready waits for its valid"
         if job()["load"]:
             await self.load(job()["load"])
         return self

@@ -32,13 +32,12 @@ MUTATIONS = {
         STREAM, "self.tvalid.eq(adds | cut)", "self.tvalid.eq((adds | cut) & self.tready)"),
     "a response falls before it is taken": Mutation(
         LITE, "with m.If(self.bready):", "with m.If(1):"),
-    "the address waits for the data": Mutation(
-        LITE, "self.awready.eq(~has_address)", "self.awready.eq(~has_address & has_data)"),
-    "a write does not wait for its data": Mutation(
-        LITE, "executes.eq(has_address & has_data & ~self.bvalid)",
-        "executes.eq(has_address & ~self.bvalid)"),
-    "data is written twice": Mutation(
-        LITE, "has_address.eq(0), has_data.eq(0)", "has_address.eq(0)"),
+    "an address does not wait for its data": Mutation(
+        LITE, "takes.eq(self.awvalid & self.wvalid &", "takes.eq(self.awvalid &"),
+    "a write does not wait for the response before it": Mutation(
+        LITE, "& ~takes & ~self.bvalid)", "& ~takes)"),
+    "a write is taken twice": Mutation(
+        LITE, "& ~takes & ~self.bvalid)", "& ~self.bvalid)"),
     "data of reads falls before it is taken": Mutation(
         LITE, "with m.If(self.rvalid & self.rready):", "with m.If(self.rvalid):"),
     "unknown addresses can be read": Mutation(

@@ -1,6 +1,8 @@
 """Flipped bits in a board and behind AXI: nothing hangs, and what comes after them is right."""
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ from common import CACHE
 from test_axi import TOP, packets
 
 from campaigns import faults, flips
+from campaigns.flip_choice import Flip, is_constant
+from campaigns.flipped_designs import Outcome
 from campaigns.tops import board_network
 from sc_neurocore import golden, host
 from sc_neurocore.cosim import simulation, virtual_board
@@ -43,7 +47,7 @@ def test_a_board_that_stopped_restarts_itself(board):
     fold = named(states, "board.accelerator.replay_1", "fold")
     restarts = 0
     for cycle in range(20_000, 20_900, 75):
-        first, second, activity, status = run(program, faults.Flip(fold, 0, 0, cycle))
+        first, second, activity, status = run(program, Flip(fold, 0, 0, cycle))
         wrong = {line.split(",")[0] for line in differences(first, golden.run(NETWORK, IMAGES))}
         assert len(wrong) <= 2, wrong
         assert not differences(second, golden.run(NETWORK, IMAGES[:9]))
@@ -60,7 +64,7 @@ def test_an_answer_that_is_cut_spoils_no_other(board):
     noticed = 0
     # The status that the host asks for first, whenever it came.
     for cycle in range(1_000, 4_800, 150):
-        _, second, activity, _ = run(program, faults.Flip(kind, 1, 0, cycle))
+        _, second, activity, _ = run(program, Flip(kind, 1, 0, cycle))
         assert not differences(second, golden.run(NETWORK, IMAGES[:9]))
         noticed += activity.faults.total()
     assert noticed >= 8
@@ -70,11 +74,24 @@ def test_no_flipped_bit_hangs_the_board(board):
     program, states = board
     random = np.random.default_rng(7)
     for state in (states[number] for number in random.choice(len(states), 15, replace=False)):
-        flip = faults.Flip(state, int(random.integers(state.width)),
+        flip = Flip(state, int(random.integers(state.width)),
                            int(random.integers(state.rows)), int(random.integers(15_000, 40_000)))
         _, second, _, _ = run(program, flip)
         wrong = differences(second, golden.run(NETWORK, IMAGES[:9]))
-        assert not wrong or faults.is_constant(state, flip.row), flip
+        assert not wrong or is_constant(state, flip.row), flip
+
+
+@pytest.mark.parametrize(("design", "module", "name", "rows", "is_fault"), [
+    ("board", "board.link.answers", "kind", 1, True),
+    ("board, loaded", "board.accelerator.layer_0.weight_memory.rows", "rows_0", 8, False),
+    ("accelerator, 2 lanes", "accelerator.layer_0", "round", 1, False)])
+def test_what_stays_wrong_is_a_fault_where_it_need_not(design, module, name, rows, is_fault):
+    flip = Flip(flips.State(1, module, name, 4, rows), 0, 0, 9)
+    outcome = Outcome(design, flip.group, flip, "right", 4, 0, 0, heals=False)
+    assert faults.is_fault(outcome) == is_fault
+    assert not faults.is_fault(replace(outcome, heals=True))
+    assert faults.is_fault(replace(outcome, outcome="hangs")) == faults.has_watchdog(design)
+    assert f"--design {shlex.quote(design)} --flip 1 0 0 9" in faults.again(outcome)
 
 
 def test_flips_are_where_they_are_said_to_be():
@@ -121,7 +138,7 @@ def test_axi_gives_a_packet_for_each_image(tmp_path):
               for state in inside]
     # No reset mends a constant: all later experiments would have it.
     chosen = [flip for flip, state in zip(chosen, inside, strict=True)
-              if not faults.is_constant(state, flip["row"])]
+              if not is_constant(state, flip["row"])]
     fold = named(states, f"{TOP}.accelerator.replay_1", "fold")
     sent = [packet for packet in packets(NETWORK, SPEC, 6) if not packet["broken"]]
     output = tmp_path / "outcomes.json"

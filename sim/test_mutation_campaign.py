@@ -27,6 +27,25 @@ def test_mutants_are_killed_or_proved_equivalent(attacked, folder):
     assert not mutants.is_equivalent(killed[0].mutant, folder / "work" / NAME)
 
 
+PULSE = """module top(clk, mutant, y);
+  input clk;
+  input [11:0] mutant;
+  output y;
+  reg [1:0] count = 2'h0;
+  always @(posedge clk) count <= count == 2'h3 ? 2'h3 : count + 2'h1;
+  assign y = count == 2'h0 && mutant != 12'd1;
+endmodule
+"""
+
+
+def test_what_differs_only_in_the_first_cycle_is_not_equivalent(tmp_path):
+    """After four cycles without a difference there is none: induction alone would be content."""
+    (tmp_path / "mutants.v").write_text(PULSE)
+    first, second = (mutants.Mutant(number, "top", "") for number in (1, 2))
+    assert not mutants.is_equivalent(first, tmp_path)
+    assert mutants.is_equivalent(second, tmp_path)
+
+
 def test_a_mutant_survives_a_check_of_nothing(attacked, folder, monkeypatch):
     assert mutation.judge(NAME, *attacked[0], folder).killed_by
     monkeypatch.setattr(Component, "check", lambda *_: "")

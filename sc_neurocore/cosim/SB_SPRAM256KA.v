@@ -1,6 +1,6 @@
 // Behaviour of the iCE40UP5K's single-port RAM of 16,384 words of 16 bits, for simulation alone.
 // While WREN is high, DATAOUT keeps what it was. There are no contents to begin with: they are
-// random here, as a warning. Standby, sleep and power are not modelled.
+// random here, as a warning. In standby, asleep or without power (POWEROFF is 0) nothing happens.
 module SB_SPRAM256KA (
     input CLOCK, CHIPSELECT, WREN, STANDBY, SLEEP, POWEROFF,
     input [13:0] ADDRESS,
@@ -11,9 +11,9 @@ module SB_SPRAM256KA (
     reg [15:0] words [0:16383];
     integer i;
     initial for (i = 0; i < 16384; i = i + 1) words[i] = 16'(i * 40503) ^ 16'h5ca1;
-    wire unused = &{STANDBY, SLEEP, POWEROFF};
+    wire works = CHIPSELECT & ~STANDBY & ~SLEEP & POWEROFF;
     always @(posedge CLOCK)
-        if (CHIPSELECT) begin
+        if (works) begin
             if (WREN) begin
                 if (MASKWREN[0]) words[ADDRESS][3:0] <= DATAIN[3:0];
                 if (MASKWREN[1]) words[ADDRESS][7:4] <= DATAIN[7:4];

@@ -27,14 +27,14 @@ def axi_lite(address_bits: int) -> dict[str, wiring.Member]:
 class AxiLite(wiring.Component):
     """Takes AXI4-Lite reads and writes, one of each at a time, and answers them.
 
-    Address and data of a write may come in any order. Writes are of whole words: one of which some
-    strobes are missing is answered by SLVERR and not executed, one without any strobe is not
-    executed either, but is no error. The lowest two bits of addresses, and the protection, are
-    ignored.
+    Address and data of a write may come in any order, and are taken together. Writes are of whole
+    words: one of which some strobes are missing is answered by SLVERR and not executed, one without
+    any strobe is not executed either, but is no error. The lowest two bits of addresses, and the
+    protection, are ignored.
 
     Throughput: a write in 3 cycles, a read in 3 and those that ``read_done`` takes. Latency: a
-    write is executed in the cycle after both of its parts are taken, and answered in the next one;
-    a read is answered in the cycle after ``read_done``.
+    write is taken and executed in the cycle after both of its parts are there, and answered in the
+    next one; a read is answered in the cycle after ``read_done``.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class AxiLite(wiring.Component):
     Members
     -------
     awaddr, … rready
-        AXI's. No ready waits for its valid.
+        AXI's. ``awready`` and ``wready`` wait for both of their valids, ``arready`` for none.
     write_address, read_address : Out
         Of a word.
     write_data : Out
@@ -76,22 +76,21 @@ class AxiLite(wiring.Component):
         return m
 
     def _write(self, m: Module):
-        has_address, has_data = Signal(), Signal()
+        # Handshakes of their own would leave address and data of different writes together for
+        # ever, once a flipped bit has made one of them too many.
+        takes, executes, is_partial = Signal(), Signal(), Signal()
         strobes = Signal(STROBES)
-        executes = Signal()
-        is_partial = Signal()
-        m.d.comb += [self.awready.eq(~has_address), self.wready.eq(~has_data),
-                     executes.eq(has_address & has_data & ~self.bvalid),
+        m.d.comb += [self.awready.eq(takes), self.wready.eq(takes),
+                     executes.eq(takes & self.awvalid & self.wvalid),
                      is_partial.eq(strobes.any() & ~strobes.all()),
                      self.write.eq(executes & strobes.all() & ~self.write_error)]
-        with m.If(self.awvalid & self.awready):
-            m.d.sync += [has_address.eq(1), self.write_address.eq(self.awaddr[2:])]
-        with m.If(self.wvalid & self.wready):
-            m.d.sync += [has_data.eq(1), self.write_data.eq(self.wdata), strobes.eq(self.wstrb)]
+        m.d.sync += [takes.eq(self.awvalid & self.wvalid & ~takes & ~self.bvalid),
+                     self.write_address.eq(self.awaddr[2:]), self.write_data.eq(self.wdata),
+                     strobes.eq(self.wstrb)]
         with m.If(self.bready):
             m.d.sync += self.bvalid.eq(0)
         with m.If(executes):
-            m.d.sync += [has_address.eq(0), has_data.eq(0), self.bvalid.eq(1),
+            m.d.sync += [self.bvalid.eq(1),
                          self.bresp.eq(Mux(is_partial | self.write_error, Response.SLVERR,
                                            Response.OKAY))]
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from amaranth.asserts import AnySeq
 from amaranth.back import rtlil
@@ -33,6 +34,14 @@ class Proof:
     anywhere: str = ""
     horizon: int = 40
     solver: str = "yices"
+
+
+class Channel(NamedTuple):
+    """A stream whose signals have other names, such as AXI's."""
+
+    payload: Value
+    valid: Value
+    ready: Value
 
 
 def inside(component: Elaboratable) -> Module:
@@ -98,7 +107,7 @@ def takes(m: Module, stream, name: str):
     payload = Value.cast(stream.payload)
     m.d.comb += stream.ready.eq(AnySeq(1))
     waited, before = past(m, stream.valid & ~stream.ready, name), past(m, payload, name)
-    m.d.comb += Assert(~waited | (stream.valid & (payload == before)))
+    m.d.comb += Assert(~waited | (stream.valid & (payload == before)), src_loc_at=1)
 
 
 def is_taken(stream) -> Value:

@@ -19,10 +19,15 @@ from .harness import Proof
 
 MODULES = ("lfsr", "double_buffer", "reserved_queue", "spike_words", "serializer", "replay",
            "layer", "readout",
-           "neurons", "accelerator")
+           "neurons", "accelerator", "frame_buffer", "contents", "parameter_rows", "axi_lite", "framing", "uart")
 """Files with proofs, in the order of the table."""
 QUICK = ("reserved_queue_register", "replay_one_item", "neuron_1_9")
 """Those that `make test` runs."""
+ASSERTION = re.compile(r'attribute \\src "([^"]*)"\n  cell \$check \S+\n'
+                       r'(?:    .*\n)*?    parameter \\FLAVOR "assert"')
+VIOLATION = re.compile(r"failed assertion \S+ at (\S+:\d+)\S* step (\d+)")
+FURTHER = 5
+"""Cycles from a broken design's first violation on in which others are looked for."""
 BIN = Path(sys.executable).parent
 ELABORATING = Lock()
 
@@ -67,12 +72,16 @@ class Outcome:
     passed: bool
     seconds: float
     refuted_at: tuple[int | None, ...]
-    """Cycle of each counterexample's violation; None if there is none."""
+    """Cycle of each broken design's first violation; None if there is none."""
+    violated: tuple[tuple[str, ...], ...]
+    """Assertions that each broken design violates, by the lines where they are made."""
+    never_violated: tuple[str, ...]
+    """Assertions of the property, but of none of these."""
 
     @property
     def holds(self) -> bool:
-        """Whether it is proved, and refuted of each broken design."""
-        return self.passed and None not in self.refuted_at
+        """Whether it is proved, and refuted of each broken design, of which there are some."""
+        return self.passed and bool(self.refuted_at) and None not in self.refuted_at
 
 
 def proofs() -> dict[str, Proof]:
@@ -99,22 +108,43 @@ def check(name: str, folder: Path) -> Outcome:
     if not asserted:
         raise RuntimeError(f"{name}: no assertion is left to be proved")
     seconds = monotonic() - begun
-    refuted_at = tuple(refute(name, proof, fault, folder / f"broken_{number}")
-                       for number, fault in enumerate(proof.faults))
+    refuted = [refute(name, proof, fault, folder / f"broken_{number}")
+               for number, fault in enumerate(proof.faults)]
+    asserted_lines = set().union(*(lines for lines, _ in refuted))
+    violated = tuple(tuple(sorted(violations)) for _, violations in refuted)
     return Outcome(name, proof.module, proof.property,
                    "bounded" if proof.bound else "k-induction", proof.depth, proof.solver,
-                   "DONE (PASS" in log, round(seconds, 1), refuted_at)
+                   "DONE (PASS" in log, round(seconds, 1),
+                   tuple(min(violations.values(), default=None) for _, violations in refuted),
+                   violated, tuple(sorted(asserted_lines.difference(*violated))))
 
 
-def refute(name: str, proof: Proof, fault: Mutation, folder: Path) -> int | None:
-    """Cycle in which the design with the fault violates the property, if it does."""
+def refute(name: str, proof: Proof, fault: Mutation, folder: Path
+           ) -> tuple[set[str], dict[str, int]]:
+    """Lines of a property's assertions, and the cycles in which the design with the fault violates
+    those that it does."""
     folder.mkdir()
     text = mutated_verilog(fault, folder, BROKEN, root=str(ROOT), name=name)
     depth, skip = (proof.depth, proof.depth - 1) if proof.bound else (proof.horizon, 0)
-    log = run(text, depth, proof.solver, folder, bounded=True, skip=skip)
-    if "DONE (FAIL" not in log:
-        return None
-    return int(re.findall(r"Checking assertions in step (\d+)", log)[-1])
+    found = violations(run(text, depth, proof.solver, folder, bounded=True, skip=skip))
+    if found and not proof.bound:       # what else is violated soon after the first violation
+        log = run(text, min(found.values()) + FURTHER, f"--keep-going {proof.solver}",
+                  folder / "further", bounded=True)
+        found |= violations(log)
+    return {place(line) for line in ASSERTION.findall(text)}, found
+
+
+def violations(log: str) -> dict[str, int]:
+    """Lines of the assertions that a log tells are violated, and in which cycle first."""
+    found: dict[str, int] = {}
+    for line, cycle in VIOLATION.findall(log):
+        found[place(line)] = min(int(cycle), found.get(place(line), int(cycle)))
+    return found
+
+
+def place(line: str) -> str:
+    """A line of a harness as file:line."""
+    return line.rpartition("/")[-1]
 
 
 def run(text: str, depth: int, solver: str, folder: Path, *, bounded: bool, skip: int = 0) -> str:

@@ -20,7 +20,6 @@ from .harness import (
     offers,
     past,
     signal,
-    submodule,
     takes,
     waits,
 )
@@ -83,17 +82,16 @@ def bus() -> Module:
         Assert(~has_read | bus.rvalid),
         Assert(~has_read | ((bus.rdata == data)
                             & (bus.rresp.as_value() == Mux(error, SLVERR, OKAY))))]
-    follows(m, inside(bus), bus, addresses, words, reads)
+    follows(m, bus, addresses, words, reads)
     helps(m, signal(inside(bus), "strobes") == strobes, bus.write_address == place,
           bus.write_data == word, bus.read_address == source)
     return m
 
 
-def follows(m: Module, module: Module, bus, addresses: Value, words: Value, reads: Value):
-    """Help: what the registers of `AxiLite` say of what is not answered yet."""
-    helps(m, signal(module, "has_address") + bus.bvalid == addresses,
-          signal(module, "has_data") + bus.bvalid == words,
-          signal(module, "has_address", 1) == reads)
+def follows(m: Module, bus, addresses: Value, words: Value, reads: Value):
+    """Help: what `AxiLite` is ready for says what it has."""
+    helps(m, ~bus.awready + bus.bvalid == addresses, ~bus.wready + bus.bvalid == words,
+          ~bus.arready == reads)
 
 
 def registers() -> Module:
@@ -109,8 +107,7 @@ def registers() -> Module:
     m.d.comb += [Assert(~registers.load.valid
                         | ((addresses != 0) & (words != 0) & ~registers.bvalid & ~registers.busy)),
                  Assert(~load | registers.bvalid)]
-    module = inside(registers)
-    follows(m, inside(submodule(module, "bus")), registers, addresses, words, reads)
+    follows(m, registers, addresses, words, reads)
     return m
 
 

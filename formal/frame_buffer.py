@@ -11,6 +11,7 @@ from .harness import (
     Proof,
     helps,
     holds,
+    in_range,
     inside,
     is_taken,
     new,
@@ -28,6 +29,7 @@ def frames() -> Module:
     """A byte is followed from its write, through the end of its frame, to its transfer."""
     m = new()
     m.submodules.buffer = buffer = FrameBuffer(DEPTH)
+    in_range(m, buffer)
     takes(m, buffer.bytes, "bytes")
     closing = past(m, buffer.end, "end")
     written, lost = Signal(range(DEPTH + 1)), Signal()      # of the frame

@@ -60,14 +60,14 @@ def receiver() -> Module:
                  Assert(receiver.end == (came & is_flag & begun)),
                  Assert(~receiver.end | (receiver.good == (
                      (crc == CRC_RESIDUE) & ~escaped & ~broken & ~byte.error)))]
-    waits(m, receiver.bytes.valid & ~receiver.bytes.ready, 7)
+    waited = waits(m, receiver.bytes.valid & ~receiver.bytes.ready, 7)
 
     module = inside(receiver)
     register = signal(inside(submodule(module, "crc")), "register")
-    bit = signal(module, "bit")
+    bit = signal(module, "bit", 1)      # the first is the CRC's
     helps(m, signal(module, "escaped") == escaped, signal(module, "begun") == begun,
           signal(module, "broken") == broken,
-          (bit == 0) | (receiver.bytes.valid & ~is_flag & ~is_escape),
+          (bit == 0) | (receiver.bytes.valid & ~is_flag & ~is_escape), waited <= bit,
           register == Array(after_bits(crc, content))[bit])
     return m
 
@@ -102,15 +102,17 @@ def transmitter() -> Module:
                  Assert(~(line.valid & is_content) | ((meaning == due) & ~sent)),
                  Assert(~(line.valid & is_content) | (escaped == is_special)),
                  Assert(~is_taken(frame) | (is_open & sent))]
-    waits(m, frame.valid & ~line.valid, 8)
+    waited = waits(m, frame.valid & ~line.valid, 8)
 
     module = inside(transmitter)
     register = signal(inside(submodule(module, "crc")), "register")
-    in_crc, bit, place_now = (signal(module, name) for name in ("in_crc", "bit", "place"))
+    in_crc, place_now, bit = (signal(module, "in_crc"), signal(module, "place"),
+                              signal(module, "bit", 1))
     steps, at_end = is_in(module, "STEP"), is_in(module, "CLOSE")
     shifted = 8 * place_now + bit
     helps(m, is_in(module, "OPEN") == ~is_open, signal(module, "escaping") == escaped,
           ~escaped | is_in(module, "SEND"), sent == (steps & ~in_crc), (bit == 0) | steps,
+          ~steps | (waited <= bit),
           in_crc == (ends & ~at_end), ~at_end | closes, ends | (place == 0),
           at_end | (place == place_now + (in_crc & steps)), in_crc | (place_now == 0),
           ~is_open | ends | (frame.valid | (~steps & ~escaped)), is_open | ~ends,

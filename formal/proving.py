@@ -19,15 +19,13 @@ from .harness import Proof
 
 MODULES = ("lfsr", "double_buffer", "reserved_queue", "spike_words", "serializer", "replay",
            "layer", "readout",
-           "neurons", "accelerator", "frame_buffer", "contents", "parameter_rows", "axi_lite", "framing", "uart")
+           "neurons", "accelerator", "frame_buffer", "contents", "parameter_rows", "axi_lite", "framing", "uart", "axi_stream", "answers", "fold_store")
 """Files with proofs, in the order of the table."""
 QUICK = ("reserved_queue_register", "replay_one_item", "neuron_1_9")
 """Those that `make test` runs."""
 ASSERTION = re.compile(r'attribute \\src "([^"]*)"\n  cell \$check \S+\n'
                        r'(?:    .*\n)*?    parameter \\FLAVOR "assert"')
 VIOLATION = re.compile(r"failed assertion \S+ at (\S+:\d+)\S* step (\d+)")
-FURTHER = 5
-"""Cycles from a broken design's first violation on in which others are looked for."""
 BIN = Path(sys.executable).parent
 ELABORATING = Lock()
 
@@ -76,7 +74,9 @@ class Outcome:
     violated: tuple[tuple[str, ...], ...]
     """Assertions that each broken design violates, by the lines where they are made."""
     never_violated: tuple[str, ...]
-    """Assertions of the property, but of none of these."""
+    """Assertions of the property that none of them violates."""
+    ports: dict[str, int]
+    """Of memories, see `harness.PORTS`."""
 
     @property
     def holds(self) -> bool:
@@ -102,6 +102,7 @@ def check(name: str, folder: Path) -> Outcome:
     shutil.rmtree(folder, ignore_errors=True)
     with ELABORATING:       # Amaranth keeps what is left unused in a list that all threads share
         text = harness.text(proof)
+        ports = dict(harness.PORTS)
     log = run(text, proof.depth, proof.solver, folder / "proof",
               bounded=bool(proof.bound), skip=proof.depth - 1)
     asserted = (folder / "proof/work/model/design_smt2.smt2").read_text().count("yosys-smt2-assert")
@@ -116,7 +117,7 @@ def check(name: str, folder: Path) -> Outcome:
                    "bounded" if proof.bound else "k-induction", proof.depth, proof.solver,
                    "DONE (PASS" in log, round(seconds, 1),
                    tuple(min(violations.values(), default=None) for _, violations in refuted),
-                   violated, tuple(sorted(asserted_lines.difference(*violated))))
+                   violated, tuple(sorted(asserted_lines.difference(*violated))), ports)
 
 
 def refute(name: str, proof: Proof, fault: Mutation, folder: Path
@@ -127,8 +128,8 @@ def refute(name: str, proof: Proof, fault: Mutation, folder: Path
     text = mutated_verilog(fault, folder, BROKEN, root=str(ROOT), name=name)
     depth, skip = (proof.depth, proof.depth - 1) if proof.bound else (proof.horizon, 0)
     found = violations(run(text, depth, proof.solver, folder, bounded=True, skip=skip))
-    if found and not proof.bound:       # what else is violated soon after the first violation
-        log = run(text, min(found.values()) + FURTHER, f"--keep-going {proof.solver}",
+    if found and proof.further and not proof.bound:
+        log = run(text, min(found.values()) + 1 + proof.further, f"--keep-going {proof.solver}",
                   folder / "further", bounded=True)
         found |= violations(log)
     return {place(line) for line in ASSERTION.findall(text)}, found

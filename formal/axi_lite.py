@@ -125,8 +125,7 @@ PROOFS = {
          Mutation("axi_lite.py", "self.read.eq(has_address & ~self.rvalid)",
                   "self.read.eq(has_address)"),
          Mutation("axi_lite.py", "self.arready.eq(~has_address)", "self.arready.eq(1)"),
-         Mutation("axi_lite.py", "with m.If(self.read & self.read_done):",
-                  "with m.If(has_address & self.read_done & (self.rready | ~self.rvalid)):"))),
+         Mutation("axi_lite.py", "self.rdata.eq(self.read_data)", "self.rdata.eq(0)"))),
     "axi_registers": Proof(
         "AxiRegisters", "a request is answered once; a word is loaded by one write; answers stand",
         registers,

@@ -5,7 +5,7 @@ from amaranth.hdl import Assume, Module, Value
 from test_mutations import Mutation
 
 from sc_neurocore.gateware.fold_store import FoldStore
-from sc_neurocore.parameters import Capacity, LoadFormat
+from sc_neurocore.parameters import Capacity, LoadFormat, Target
 
 from .harness import Proof, helps, in_range, inside, new, signal, submodule
 
@@ -16,7 +16,7 @@ FOLDS, PARTS, LANES = 3, 3, 5
 def rows() -> Module:
     """Folds begin and close at any time."""
     m = new()
-    form = LoadFormat(address_bits=10, row_bits=5, word_bits=2)
+    form = LoadFormat((Target(11, LANES * 3),))
     m.submodules.store = store = FoldStore(Capacity(3, 3, 5, 5, 5, 1, 1), LANES, FOLDS, PARTS, form)
     m.d.comb += [Value.cast(port).eq(AnySeq(len(Value.cast(port)))) for port in (
         store.begins, store.closes, store.fold, store.totals, store.load.enable, store.load.row,

@@ -23,8 +23,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from test_mutations import Mutation
 
-REFUTING = False
-"""Whether a counterexample is looked for."""
+REFUTING: Mutation | None = None
+"""The fault that is planted, if a counterexample is looked for."""
 PORTS: Counter[str] = Counter()
 """Ports of memories in the last harness: those whose addresses are asserted to be in range, and
 those whose addresses are below the depth whatever their value."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
-from test_mutations import Mutation, mutated_verilog
+from test_mutations import mutated_verilog
 
 from . import ROOT, harness
 from .harness import Proof
@@ -25,7 +25,8 @@ QUICK = ("reserved_queue_register", "replay_one_item", "neuron_1_9")
 """Those that `make test` runs."""
 ASSERTION = re.compile(r'attribute \\src "([^"]*)"\n  cell \$check \S+\n'
                        r'(?:    .*\n)*?    parameter \\FLAVOR "assert"')
-VIOLATION = re.compile(r"failed assertion \S+ at (\S+:\d+)\S* step (\d+)")
+VIOLATION = re.compile(r"failed assertion \S+ at (\S+:\d+)(?: step (\d+))?")
+"""Its line, and the cycle; cycle 0 goes without saying."""
 BIN = Path(sys.executable).parent
 ELABORATING = Lock()
 
@@ -52,7 +53,7 @@ sys.path[:0] = [{package!r}, {root!r}, {here!r}]
 import sc_neurocore
 assert sc_neurocore.__file__.startswith({package!r})
 from formal import harness, proving
-harness.REFUTING = True
+harness.REFUTING = proving.proofs()[{name!r}].faults[{number}]
 open({output!r}, "w").write(harness.text(proving.proofs()[{name!r}]))
 """
 
@@ -109,8 +110,8 @@ def check(name: str, folder: Path) -> Outcome:
     if not asserted:
         raise RuntimeError(f"{name}: no assertion is left to be proved")
     seconds = monotonic() - begun
-    refuted = [refute(name, proof, fault, folder / f"broken_{number}")
-               for number, fault in enumerate(proof.faults)]
+    refuted = [refute(name, proof, number, folder / f"broken_{number}")
+               for number in range(len(proof.faults))]
     asserted_lines = set().union(*(lines for lines, _ in refuted))
     violated = tuple(tuple(sorted(violations)) for _, violations in refuted)
     return Outcome(name, proof.module, proof.property,
@@ -120,12 +121,13 @@ def check(name: str, folder: Path) -> Outcome:
                    violated, tuple(sorted(asserted_lines.difference(*violated))), ports)
 
 
-def refute(name: str, proof: Proof, fault: Mutation, folder: Path
+def refute(name: str, proof: Proof, number: int, folder: Path
            ) -> tuple[set[str], dict[str, int]]:
-    """Lines of a property's assertions, and the cycles in which the design with the fault violates
-    those that it does."""
+    """Lines of a property's assertions, and the cycles in which the design with fault ``number``
+    violates those that it does."""
     folder.mkdir()
-    text = mutated_verilog(fault, folder, BROKEN, root=str(ROOT), name=name)
+    text = mutated_verilog(proof.faults[number], folder, BROKEN, root=str(ROOT), name=name,
+                           number=str(number))
     depth, skip = (proof.depth, proof.depth - 1) if proof.bound else (proof.horizon, 0)
     found = violations(run(text, depth, proof.solver, folder, bounded=True, skip=skip))
     if found and proof.further and not proof.bound:
@@ -139,7 +141,7 @@ def violations(log: str) -> dict[str, int]:
     """Lines of the assertions that a log tells are violated, and in which cycle first."""
     found: dict[str, int] = {}
     for line, cycle in VIOLATION.findall(log):
-        found[place(line)] = min(int(cycle), found.get(place(line), int(cycle)))
+        found[place(line)] = min(int(cycle or 0), found.get(place(line), int(cycle or 0)))
     return found
 
 

@@ -1,13 +1,22 @@
 """Answers: what is offered stands, and an echo's bytes are sent once, in order."""
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Assert, Assume, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Module, Value
 from test_mutations import Mutation
 
 from sc_neurocore.gateware.answers import Answers
-from sc_neurocore.protocol import Fault, LinkFormat
+from sc_neurocore.protocol import LinkFormat
 
-from .harness import Channel, Proof, in_range, inside, is_taken, new, offers, past, signal, takes, waits
+from .harness import (
+    Channel,
+    Proof,
+    in_range,
+    is_taken,
+    new,
+    offers,
+    past,
+    takes,
+)
 
 FORMAT = LinkFormat(beat_width=6, beats=3, transfers=3, n_output=3, count_width=2, current_width=3)
 CONSTANTS = bytes(range(5))

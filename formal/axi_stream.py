@@ -153,7 +153,8 @@ def results() -> Module:
     kept = signal(module, "flags").bit_select((images - 1 - ahead)[:4], 1)
     helps(m, signal(module, "level") == images, signal(module, "place") == place,
           signal(module, "cut") == cut, images <= IN_FLIGHT, place < N_OUTPUT,
-          ~cut | (place == 0), ~fills | (waited <= place), ~followed | ((ahead < images) & (kept == broken)))
+          ~cut | (place == 0), ~fills | (waited <= place),
+          ~followed | ((ahead < images) & (kept == broken)))
     return m
 
 

@@ -2,7 +2,7 @@
 
 from itertools import accumulate
 
-from amaranth.hdl import Array, Assert, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Assert, Module, Mux, Signal, Value
 from test_mutations import Mutation
 
 from sc_neurocore.gateware.framing import FrameReceiver, FrameTransmitter

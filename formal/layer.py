@@ -8,7 +8,19 @@ from sc_neurocore.gateware.layer import Layer
 from sc_neurocore.gateware.neuron_array import Operation
 from sc_neurocore.spec import AcceleratorSpec
 
-from .harness import Proof, helps, in_range, inside, is_in, new, offers, past, signal, submodule, waits
+from .harness import (
+    Proof,
+    helps,
+    in_range,
+    inside,
+    is_in,
+    new,
+    offers,
+    past,
+    signal,
+    submodule,
+    waits,
+)
 from .neurons import STAGES, ascends
 from .spike_words import commits_in_order
 

@@ -69,11 +69,15 @@ class Neuron(NamedTuple):
             found.append((min(stored) + self.bias, max(stored) + self.bias))
         return found
 
-    def width(self) -> int:
-        """Bits that its potential needs, as far as it gets by these numbers."""
-        least, most = (bound(start[side] for start in self.starts()) - self.threshold
-                       + self.reaches(not side)[-1] for side, bound in enumerate((min, max)))
-        return max((-1 - least).bit_length(), most.bit_length()) + 1
+    @property
+    def falls(self) -> list[int]:
+        """Inputs that lower it."""
+        return [address for address, weight in enumerate(self.weights) if weight < 0]
+
+    def width(self, timesteps: int) -> int:
+        """Bits that its potential needs to fall as far as it can in its first timesteps."""
+        lowest = min(low for low, _ in self.starts()[:timesteps]) + self.reaches(True)[-1]
+        return (self.threshold - lowest - 1).bit_length() + 1
 
     def reaches(self, least: bool) -> list[int]:
         """What all weights of one sign before an address add up to, for each address."""
@@ -219,15 +223,14 @@ def ascends(m: Module, events, n_input: int):
 
 def inhibits(m: Module, events, it: Neuron, fold: Value):
     """Let the neuron have no spikes but those that lower its potential, and have them all."""
-    falls = [address for address, weight in enumerate(it.weights) if weight < 0]
-    number = Signal(range(len(falls)))
-    is_its, is_last = fold == it.fold, number == len(falls) - 1
+    number = Signal(range(len(it.falls)))
+    is_its, is_last = fold == it.fold, number == len(it.falls) - 1
     with m.If(is_taken(events) & is_its):
         m.d.sync += number.eq(Mux(is_last, 0, number + 1))
     event = events.payload
     m.d.comb += Assume((events.valid == events.ready) & (event.spike == is_its)
                        & (event.last == (~is_its | is_last))
-                       & (event.address == Mux(is_its, Array(falls)[number], 0)))
+                       & (event.address == Mux(is_its, Array(it.falls)[number], 0)))
 
 
 def proofs() -> Iterator[tuple[str, Proof]]:
@@ -237,17 +240,22 @@ def proofs() -> Iterator[tuple[str, Proof]]:
             yield f"neuron_{index}_{number}", Proof(
                 f"Layer {index}, neuron {number}", "it does not overflow; it spikes, once a "
                 "timestep, just if it is at the threshold, which then is subtracted",
-                partial(exact, index, number), faults(index, number), 5, horizon=400, further=0)
+                partial(exact, index, number), faults(index, number), 5, horizon=2 * SEARCHED, further=0)
 
 
 def faults(index: int, number: int) -> tuple[Mutation, ...]:
-    """Potentials that are a bit too narrow for the neuron; a threshold that is not subtracted."""
+    """Potentials that are a bit too narrow for what the neuron reaches within `SEARCHED` cycles; a
+    threshold that is not subtracted."""
     it = neuron(index, number)
-    spare = max(network().widths[index].potentials[it.lane::SPEC.lanes[index]]) - it.width()
+    width = it.width(SEARCHED // (len(it.falls) + 2 * it.folds))
+    spare = max(network().widths[index].potentials[it.lane::SPEC.lanes[index]]) - width
     return (Mutation("neuron_array.py", WIDTH, f"{WIDTH} - {spare + 1}"),
             Mutation("neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "bias[lane]"))
 
 
+SEARCHED = 120
+"""Cycles in which a search is quick: all timesteps of a neuron of the output layer, three of a
+hidden one."""
 WIDTH = "max(potentials[lane::lanes])"
 """Where the gateware decides how wide potentials are."""
 PROOFS = dict(proofs())

@@ -125,7 +125,11 @@ PROOFS = {
          Mutation("axi_lite.py", "self.read.eq(has_address & ~self.rvalid)",
                   "self.read.eq(has_address)"),
          Mutation("axi_lite.py", "self.arready.eq(~has_address)", "self.arready.eq(1)"),
-         Mutation("axi_lite.py", "self.rdata.eq(self.read_data)", "self.rdata.eq(0)"))),
+         Mutation("axi_lite.py", "self.rdata.eq(self.read_data)", "self.rdata.eq(0)"),
+         Mutation("axi_lite.py", "self.write_address.eq(self.awaddr[2:])",
+                  "self.write_address.eq(self.awaddr[:-2])"),
+         Mutation("axi_lite.py", "self.read_address.eq(self.araddr[2:])",
+                  "self.read_address.eq(self.araddr[:-2])"))),
     "axi_registers": Proof(
         "AxiRegisters", "a request is answered once; a word is loaded by one write; answers stand",
         registers,

@@ -20,7 +20,6 @@ from .harness import (
     past,
     signal,
     takes,
-    waits,
 )
 
 BEATS, DATA_BITS, INPUT_BITS, LAST_BYTES = 3, 16, 11, 1
@@ -146,15 +145,12 @@ def results() -> Module:
         Assert(~ended | (packets.tlast & says_broken)),
         Assert(~past(m, adds & is_its, "its") | (says_broken == past(m, broken | may_be,
                                                                      "is_broken")))]
-    fills = gives_up & adds & ~done
-    waited = waits(m, fills, N_OUTPUT - 1)
 
     module = inside(packets)
     kept = signal(module, "flags").bit_select((images - 1 - ahead)[:4], 1)
     helps(m, signal(module, "level") == images, signal(module, "place") == place,
           signal(module, "cut") == cut, images <= IN_FLIGHT, place < N_OUTPUT,
-          ~cut | (place == 0), ~fills | (waited <= place),
-          ~followed | ((ahead < images) & (kept == broken)))
+          ~cut | (place == 0), ~followed | ((ahead < images) & (kept == broken)))
     return m
 
 
@@ -169,7 +165,10 @@ PROOFS = {
                   "self.broken.eq(~self.tlast)"),
          Mutation("axi_stream.py", "self.is_long.eq(is_last & ~self.tlast)",
                   "self.is_long.eq(~self.tlast)"),
-         Mutation("axi_stream.py", "with m.If(self.restart & self.begun):", "with m.If(0):"))),
+         Mutation("axi_stream.py", "with m.If(self.restart & self.begun):", "with m.If(0):"),
+         Mutation("axi_stream.py", "self.begun.eq(index != 0)", "self.begun.eq(index > 1)"),
+         Mutation("axi_stream.py", "self.transfers.valid & self.transfers.ready & is_last",
+                  "self.transfers.valid & is_last"))),
     "axi_results": Proof(
         f"ResultPackets, {N_OUTPUT} neurons, {IN_FLIGHT} images",
         "a packet has a beat a result, in order, and says whether its image is broken; one that is "
@@ -180,5 +179,10 @@ PROOFS = {
                   "flags.eq(Cat(flags[0], self.broken, flags[1:]))"),
          Mutation("axi_stream.py", "is_broken | cut | wrong | self.gives_up", "is_broken | cut"),
          Mutation("axi_stream.py", "self.results.ready.eq(may_go & ~self.gives_up)",
-                  "self.results.ready.eq(may_go)"))),
+                  "self.results.ready.eq(may_go)"),
+         Mutation("axi_stream.py", "self.tvalid.eq(adds | cut)", "self.tvalid.eq(adds)"),
+         Mutation("axi_stream.py", "Mux(self.gives_up, 0, Cat(current, predicted, count))",
+                  "Cat(current, predicted, count)"),
+         Mutation("axi_stream.py", "closes.eq(place == self._n_output - 1)",
+                  "closes.eq(place == self._n_output - 2)"))),
 }

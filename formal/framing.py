@@ -130,12 +130,18 @@ PROOFS = {
                   "self.write.eq(valid & is_data & (bit == 6))"),
          Mutation("framing.py", "self.end.eq(valid & is_flag & begun)",
                   "self.end.eq(valid & is_flag)"),
-         Mutation("framing.py", "& ~escaped & ~broken & ~byte.error", "& ~escaped & ~broken"))),
+         Mutation("framing.py", "& ~escaped & ~broken & ~byte.error", "& ~escaped & ~broken"),
+         Mutation("framing.py", "self.bytes.ready.eq(~is_data | (bit == 7))",
+                  "self.bytes.ready.eq(~is_data)"))),
     "frame_transmitter": Proof(
         "FrameTransmitter", "a flag, every byte of the frame once, escaped where it must be, its "
         "CRC, a flag; offers stand", transmitter,
         (Mutation("framing.py", "(source == FLAG) | (source == ESCAPE)", "(source == FLAG)"),
          Mutation("framing.py", "with m.If(~special | escaping):", "with m.If(1):"),
          Mutation("framing.py", "crc.shift.eq(in_crc)]", "crc.shift.eq(0)]"),
-         Mutation("framing.py", "self.frame.ready.eq(~in_crc)", "self.frame.ready.eq(1)"))),
+         Mutation("framing.py", "self.frame.ready.eq(~in_crc)", "self.frame.ready.eq(1)"),
+         Mutation("framing.py", "[self.bytes.valid.eq(1), self.bytes.payload.eq(FLAG)]",
+                  "[self.bytes.valid.eq(1), self.bytes.payload.eq(ESCAPE)]"),
+         Mutation("framing.py", "with m.If(self.bytes.ready):", "with m.If(1):"),
+         Mutation("framing.py", "with m.If(bit == 7):", "with m.If(0):"))),
 }

@@ -240,7 +240,8 @@ def proofs() -> Iterator[tuple[str, Proof]]:
             yield f"neuron_{index}_{number}", Proof(
                 f"Layer {index}, neuron {number}", "it does not overflow; it spikes, once a "
                 "timestep, just if it is at the threshold, which then is subtracted",
-                partial(exact, index, number), faults(index, number), 5, horizon=2 * SEARCHED, further=0)
+                partial(exact, index, number), faults(index, number), 5,
+                horizon=2 * SEARCHED, further=0)
 
 
 def faults(index: int, number: int) -> tuple[Mutation, ...]:

@@ -140,8 +140,9 @@ PROOFS = {
          Mutation("framing.py", "with m.If(~special | escaping):", "with m.If(1):"),
          Mutation("framing.py", "crc.shift.eq(in_crc)]", "crc.shift.eq(0)]"),
          Mutation("framing.py", "self.frame.ready.eq(~in_crc)", "self.frame.ready.eq(1)"),
-         Mutation("framing.py", "[self.bytes.valid.eq(1), self.bytes.payload.eq(FLAG)]",
-                  "[self.bytes.valid.eq(1), self.bytes.payload.eq(ESCAPE)]"),
-         Mutation("framing.py", "with m.If(self.bytes.ready):", "with m.If(1):"),
+         Mutation("framing.py", "(self.frame.valid), self.bytes.payload.eq(FLAG)",
+                  "(self.frame.valid), self.bytes.payload.eq(ESCAPE)"),
+         Mutation("framing.py", 'self.bytes.ready):\n                    m.next = "SEND"',
+                  '(self.bytes.ready | 1)):\n                    m.next = "SEND"'),
          Mutation("framing.py", "with m.If(bit == 7):", "with m.If(0):"))),
 }

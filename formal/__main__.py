@@ -12,7 +12,8 @@ from .proving import Outcome, check, proofs, save
 
 FOLDER = ROOT / "build" / "formal"
 DOCUMENT = ROOT / "docs" / "verification.md"
-HEAD = ("module", "property", "method, depth", "time", "broken designs are refuted in cycle")
+HEAD = ("module", "property", "method, depth", "time", "broken designs are refuted in cycle",
+        "assertions they violate")
 
 
 @click.command()
@@ -31,13 +32,18 @@ def main(names: tuple[str, ...], jobs: int, update: bool) -> None:
         for outcome in running:
             outcomes.append(outcome)
             print(f"{outcome.name}: {'proved' if outcome.passed else 'NOT PROVED'} in "
-                  f"{outcome.seconds:.1f} s; broken: {refuted(outcome)}", flush=True)
+                  f"{outcome.seconds:.1f} s; broken: {refuted(outcome)}; never violated: "
+                  f"{', '.join(outcome.never_violated) or 'none'}", flush=True)
     save(outcomes, FOLDER / "results.json")
     text = table(outcomes)
     (FOLDER / "table.md").write_text(text)
     if update:
         DOCUMENT.write_text(updated(DOCUMENT.read_text(), "proofs", text))
-    print(f"\n{text}\n{len(outcomes)} proofs in {monotonic() - begun:.0f} s: {FOLDER}/results.json")
+    ports = [sum(outcome.ports.get(kind, 0) for outcome in outcomes)
+             for kind in ("asserted", "filled")]
+    print(f"\n{text}\nPorts of memories: {ports[0]} asserted to be in range, {ports[1]} by "
+          f"construction\n{sum(len(outcome.refuted_at) for outcome in outcomes)} broken designs, "
+          f"{len(outcomes)} proofs in {monotonic() - begun:.0f} s: {FOLDER}/results.json")
     if not all(outcome.holds for outcome in outcomes):
         sys.exit("Some were not proved, or not refuted of the broken design")
 
@@ -46,7 +52,8 @@ def table(outcomes: list[Outcome]) -> str:
     """Outcomes in Markdown."""
     rows = [HEAD, ("---",) * len(HEAD)]
     rows += [(outcome.module, outcome.property, f"{outcome.method}, {outcome.depth}",
-              f"{outcome.seconds:.1f} s" if outcome.passed else "NOT PROVED", refuted(outcome))
+              f"{outcome.seconds:.1f} s" if outcome.passed else "NOT PROVED", refuted(outcome),
+              violated(outcome))
              for outcome in outcomes]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
@@ -55,6 +62,12 @@ def refuted(outcome: Outcome) -> str:
     """When each broken design was found to be wrong."""
     return ", ".join("NOT REFUTED" if cycle is None else str(cycle)
                      for cycle in outcome.refuted_at)
+
+
+def violated(outcome: Outcome) -> str:
+    """How many lines of assertions of the property the broken designs violate, of how many."""
+    found = len(set().union(*outcome.violated))
+    return f"{found} of {found + len(outcome.never_violated)}"
 
 
 if __name__ == "__main__":

@@ -1,17 +1,33 @@
 """What the harnesses share: proofs, streams from and to an environment, and a look inside."""
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from amaranth.asserts import AnySeq
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, ClockDomain, Elaboratable, Module, Mux, Signal, Value
+from amaranth.hdl import (
+    Assert,
+    Assume,
+    ClockDomain,
+    Const,
+    Elaboratable,
+    Module,
+    Mux,
+    Signal,
+    Value,
+)
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from test_mutations import Mutation
 
-REFUTING = False
-"""Whether a counterexample is looked for."""
+REFUTING: Mutation | None = None
+"""The fault that is planted, if a counterexample is looked for."""
+PORTS: Counter[str] = Counter()
+"""Ports of memories in the last harness: those whose addresses are asserted to be in range, and
+those whose addresses are below the depth whatever their value."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +37,8 @@ class Proof:
     ``harness`` returns the module whose assertions are proved: by induction over ``depth`` cycles,
     or, if ``bound`` says why so many are enough, at the end of all runs of ``depth`` cycles.
     Registers of the component ``anywhere`` begin with any values that the assumptions allow.
-    Each fault has to show within ``horizon`` cycles, or, of a bounded proof, in as many.
+    Each fault has to show within ``horizon`` cycles, or, of a bounded proof, in as many; in so many
+    as ``further`` after that, what else it violates is looked for.
     """
 
     module: str
@@ -32,7 +49,16 @@ class Proof:
     bound: str = ""
     anywhere: str = ""
     horizon: int = 40
+    further: int = 4
     solver: str = "yices"
+
+
+class Channel(NamedTuple):
+    """A stream whose signals have other names, such as AXI's."""
+
+    payload: Value
+    valid: Value
+    ready: Value
 
 
 def inside(component: Elaboratable) -> Module:
@@ -68,6 +94,31 @@ def holds(m: Module, held: Memory, row: Value) -> Value:
     return Value.cast(port.data)
 
 
+def memories(component: Elaboratable, path: str = "") -> Iterator[tuple[str, Memory]]:
+    """Memories inside a component, and their places in it."""
+    for name, (part, _) in inside(component)._named_submodules.items():
+        if isinstance(part, Memory):
+            yield f"{path}{name}", part
+        elif isinstance(part, wiring.Component):
+            yield from memories(part, f"{path}{name}.")
+
+
+def in_range(m: Module, component: Elaboratable, matters: Mapping[str, Value] | None = None):
+    """Assert of all memories inside a component that a port which is enabled has an address below
+    the depth; of a memory that ``matters`` names only while what is read can matter.
+
+    An address whose values are all below the depth is in range by construction: nothing is
+    asserted. To be called before `holds` is, whose ports are none of the component's.
+    """
+    for place, held in memories(component):
+        for port in (*held.read_ports, *held.write_ports):
+            fills = 1 << len(port.addr) == held.depth
+            PORTS["filled" if fills else "asserted"] += 1
+            if not fills:
+                used = Value.cast(port.en).any() & (matters or {}).get(place, Const(1))
+                m.d.comb += Assert(~used | (port.addr < held.depth), src_loc_at=1)
+
+
 def helps(m: Module, *conditions: Value):
     """Assert what induction needs, but nobody outside. Not in a search for a counterexample, which
     is to violate the property itself."""
@@ -98,7 +149,7 @@ def takes(m: Module, stream, name: str):
     payload = Value.cast(stream.payload)
     m.d.comb += stream.ready.eq(AnySeq(1))
     waited, before = past(m, stream.valid & ~stream.ready, name), past(m, payload, name)
-    m.d.comb += Assert(~waited | (stream.valid & (payload == before)))
+    m.d.comb += Assert(~waited | (stream.valid & (payload == before)), src_loc_at=1)
 
 
 def is_taken(stream) -> Value:
@@ -115,6 +166,7 @@ def past(m: Module, value: Value, name: str, init: int = 0) -> Signal:
 
 def text(proof: Proof) -> str:
     """A proof's harness as RTLIL; its clock is the only port."""
+    PORTS.clear()
     m = proof.harness()
     written = rtlil.convert(m, name="top", ports=[m._domains["sync"].clk])
     return begin_anywhere(written, proof.anywhere) if proof.anywhere else written
@@ -132,8 +184,10 @@ def begin_anywhere(written: str, component: str) -> str:
                    if part.startswith(f"module \\top.{component}") else part for part in parts)
 
 
-def waits(m: Module, condition: Value, most: int):
-    """Assert that a condition holds for at most so many cycles on end."""
+def waits(m: Module, condition: Value, most: int) -> Signal:
+    """Assert that a condition holds for at most so many cycles on end; return for how many it has
+    held before this one."""
     cycles = Signal(range(most + 2))
     m.d.sync += cycles.eq(Mux(condition, cycles + (cycles <= most), 0))
     m.d.comb += Assert(~condition | (cycles < most), src_loc_at=1)
+    return cycles

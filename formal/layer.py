@@ -8,7 +8,19 @@ from sc_neurocore.gateware.layer import Layer
 from sc_neurocore.gateware.neuron_array import Operation
 from sc_neurocore.spec import AcceleratorSpec
 
-from .harness import Proof, helps, inside, is_in, new, offers, past, signal, submodule, waits
+from .harness import (
+    Proof,
+    helps,
+    in_range,
+    inside,
+    is_in,
+    new,
+    offers,
+    past,
+    signal,
+    submodule,
+    waits,
+)
 from .neurons import STAGES, ascends
 from .spike_words import commits_in_order
 
@@ -23,7 +35,9 @@ def folds() -> Module:
     n_input, count = SHAPE[0], spec.folds(network, 0)
     m.submodules.layer = layer = Layer(network, spec, 0)
     module = inside(layer)
-    queue, weights = submodule(module, "queue"), submodule(module, "weight_memory")
+    queue = submodule(module, "queue")
+    in_range(m, layer, {"weight_memory.rows":
+                        signal(module, "addressed_operation") == Operation.SYNAPSE})
     events = layer.events
     offers(m, events, "events")
     lowest = ascends(m, events, n_input)
@@ -34,8 +48,6 @@ def folds() -> Module:
     closed = events.valid & events.ready & events.payload.last
     m.d.sync += on_way.eq(on_way + closed - layer.trace.valid)
     m.d.comb += [Assert(~layer.trace.valid | (on_way > 0)), Assert(on_way <= STAGES),
-                 Assert((signal(module, "addressed_operation") != Operation.SYNAPSE)
-                        | (weights.row < n_input * count)),
                  Assert(queue.word.spikes == ~layer.trace.spikes)]
     waits(m, events.valid & ~events.ready & queue.room, 1)
     waits(m, (on_way > 0) & (queue.room | (owed > 0)) & ~layer.trace.valid, STAGES)

@@ -24,7 +24,20 @@ from sc_neurocore.gateware.neuron_array import Operation, Region
 from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.storage import load_network
 
-from .harness import Proof, helps, holds, inside, is_in, new, offers, past, signal, submodule
+from . import harness
+from .harness import (
+    Proof,
+    helps,
+    holds,
+    inside,
+    is_in,
+    is_taken,
+    new,
+    offers,
+    past,
+    signal,
+    submodule,
+)
 
 WIDE = signed(16)
 """Of the model; what it holds is within a few thousand."""
@@ -55,6 +68,16 @@ class Neuron(NamedTuple):
                       for value in range(low + lowest, high + highest + 1)]
             found.append((min(stored) + self.bias, max(stored) + self.bias))
         return found
+
+    @property
+    def falls(self) -> list[int]:
+        """Inputs that lower it."""
+        return [address for address, weight in enumerate(self.weights) if weight < 0]
+
+    def width(self, timesteps: int) -> int:
+        """Bits that its potential needs to fall as far as it can in its first timesteps."""
+        lowest = min(low for low, _ in self.starts()[:timesteps]) + self.reaches(True)[-1]
+        return (self.threshold - lowest - 1).bit_length() + 1
 
     def reaches(self, least: bool) -> list[int]:
         """What all weights of one sign before an address add up to, for each address."""
@@ -132,6 +155,8 @@ def exact(index: int, number: int) -> Module:
             [low:low + len(potential)].as_signed() for region in (Region.STORED, Region.INITIAL))
         helps(m, initial == begin - it.threshold,
               active | (timestep == 0) | (kept == integrated - it.threshold))
+    if harness.REFUTING is not None and harness.REFUTING.old == WIDTH:
+        inhibits(m, layer.events, it, signal(module, "fold"))
     order(m, module, it, fold, timestep, lowest)
     limits(m, module, it, active, adds, address, array.commit, timestep, integrated, lowest)
     return m
@@ -196,6 +221,18 @@ def ascends(m: Module, events, n_input: int):
     return lowest
 
 
+def inhibits(m: Module, events, it: Neuron, fold: Value):
+    """Let the neuron have no spikes but those that lower its potential, and have them all."""
+    number = Signal(range(len(it.falls)))
+    is_its, is_last = fold == it.fold, number == len(it.falls) - 1
+    with m.If(is_taken(events) & is_its):
+        m.d.sync += number.eq(Mux(is_last, 0, number + 1))
+    event = events.payload
+    m.d.comb += Assume((events.valid == events.ready) & (event.spike == is_its)
+                       & (event.last == (~is_its | is_last))
+                       & (event.address == Mux(is_its, Array(it.falls)[number], 0)))
+
+
 def proofs() -> Iterator[tuple[str, Proof]]:
     """One for each neuron."""
     for index, layer in enumerate(network().layers):
@@ -203,12 +240,23 @@ def proofs() -> Iterator[tuple[str, Proof]]:
             yield f"neuron_{index}_{number}", Proof(
                 f"Layer {index}, neuron {number}", "it does not overflow; it spikes, once a "
                 "timestep, just if it is at the threshold, which then is subtracted",
-                partial(exact, index, number), FAULTS, 5)
+                partial(exact, index, number), faults(index, number), 5,
+                horizon=2 * SEARCHED, further=0)
 
 
-FAULTS = (
-    Mutation("neuron_array.py", "[signed(max(potentials[lane::lanes]) if",
-             "[signed(max(potentials[lane::lanes]) - 5 if"),
-    Mutation("neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "bias[lane]"))
-"""Potentials that are too narrow; a threshold that is not subtracted."""
+def faults(index: int, number: int) -> tuple[Mutation, ...]:
+    """Potentials that are a bit too narrow for what the neuron reaches within `SEARCHED` cycles; a
+    threshold that is not subtracted."""
+    it = neuron(index, number)
+    width = it.width(SEARCHED // (len(it.falls) + 2 * it.folds))
+    spare = max(network().widths[index].potentials[it.lane::SPEC.lanes[index]]) - width
+    return (Mutation("neuron_array.py", WIDTH, f"{WIDTH} - {spare + 1}"),
+            Mutation("neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "bias[lane]"))
+
+
+SEARCHED = 120
+"""Cycles in which a search is quick: all timesteps of a neuron of the output layer, three of a
+hidden one."""
+WIDTH = "max(potentials[lane::lanes])"
+"""Where the gateware decides how wide potentials are."""
 PROOFS = dict(proofs())

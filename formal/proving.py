@@ -12,17 +12,21 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
-from test_mutations import Mutation, mutated_verilog
+from test_mutations import mutated_verilog
 
 from . import ROOT, harness
 from .harness import Proof
 
 MODULES = ("lfsr", "double_buffer", "reserved_queue", "spike_words", "serializer", "replay",
-           "layer", "readout",
-           "neurons", "accelerator")
+           "parameter_rows", "layer", "fold_store", "readout", "uart", "framing", "frame_buffer",
+           "contents", "answers", "axi_stream", "axi_lite", "neurons", "accelerator")
 """Files with proofs, in the order of the table."""
-QUICK = ("reserved_queue_register", "replay_one_item", "neuron_1_9")
+QUICK = ("reserved_queue_register", "replay_one_item", "fold_store", "neuron_1_9")
 """Those that `make test` runs."""
+ASSERTION = re.compile(r'attribute \\src "([^"]*)"\n  cell \$check \S+\n'
+                       r'(?:    .*\n)*?    parameter \\FLAVOR "assert"')
+VIOLATION = re.compile(r"failed assertion \S+ at (\S+:\d+)(?: step (\d+))?")
+"""Its line, and the cycle; cycle 0 goes without saying."""
 BIN = Path(sys.executable).parent
 ELABORATING = Lock()
 
@@ -49,7 +53,7 @@ sys.path[:0] = [{package!r}, {root!r}, {here!r}]
 import sc_neurocore
 assert sc_neurocore.__file__.startswith({package!r})
 from formal import harness, proving
-harness.REFUTING = True
+harness.REFUTING = proving.proofs()[{name!r}].faults[{number}]
 open({output!r}, "w").write(harness.text(proving.proofs()[{name!r}]))
 """
 
@@ -67,12 +71,18 @@ class Outcome:
     passed: bool
     seconds: float
     refuted_at: tuple[int | None, ...]
-    """Cycle of each counterexample's violation; None if there is none."""
+    """Cycle of each broken design's first violation; None if there is none."""
+    violated: tuple[tuple[str, ...], ...]
+    """Assertions that each broken design violates, by the lines where they are made."""
+    never_violated: tuple[str, ...]
+    """Assertions of the property that none of them violates."""
+    ports: dict[str, int]
+    """Of memories, see `harness.PORTS`."""
 
     @property
     def holds(self) -> bool:
-        """Whether it is proved, and refuted of each broken design."""
-        return self.passed and None not in self.refuted_at
+        """Whether it is proved, and refuted of each broken design, of which there are some."""
+        return self.passed and bool(self.refuted_at) and None not in self.refuted_at
 
 
 def proofs() -> dict[str, Proof]:
@@ -93,28 +103,51 @@ def check(name: str, folder: Path) -> Outcome:
     shutil.rmtree(folder, ignore_errors=True)
     with ELABORATING:       # Amaranth keeps what is left unused in a list that all threads share
         text = harness.text(proof)
+        ports = dict(harness.PORTS)
     log = run(text, proof.depth, proof.solver, folder / "proof",
               bounded=bool(proof.bound), skip=proof.depth - 1)
     asserted = (folder / "proof/work/model/design_smt2.smt2").read_text().count("yosys-smt2-assert")
     if not asserted:
         raise RuntimeError(f"{name}: no assertion is left to be proved")
     seconds = monotonic() - begun
-    refuted_at = tuple(refute(name, proof, fault, folder / f"broken_{number}")
-                       for number, fault in enumerate(proof.faults))
+    refuted = [refute(name, proof, number, folder / f"broken_{number}")
+               for number in range(len(proof.faults))]
+    asserted_lines = set().union(*(lines for lines, _ in refuted))
+    violated = tuple(tuple(sorted(violations)) for _, violations in refuted)
     return Outcome(name, proof.module, proof.property,
                    "bounded" if proof.bound else "k-induction", proof.depth, proof.solver,
-                   "DONE (PASS" in log, round(seconds, 1), refuted_at)
+                   "DONE (PASS" in log, round(seconds, 1),
+                   tuple(min(violations.values(), default=None) for _, violations in refuted),
+                   violated, tuple(sorted(asserted_lines.difference(*violated))), ports)
 
 
-def refute(name: str, proof: Proof, fault: Mutation, folder: Path) -> int | None:
-    """Cycle in which the design with the fault violates the property, if it does."""
+def refute(name: str, proof: Proof, number: int, folder: Path
+           ) -> tuple[set[str], dict[str, int]]:
+    """Lines of a property's assertions, and the cycles in which the design with fault ``number``
+    violates those that it does."""
     folder.mkdir()
-    text = mutated_verilog(fault, folder, BROKEN, root=str(ROOT), name=name)
+    text = mutated_verilog(proof.faults[number], folder, BROKEN, root=str(ROOT), name=name,
+                           number=str(number))
     depth, skip = (proof.depth, proof.depth - 1) if proof.bound else (proof.horizon, 0)
-    log = run(text, depth, proof.solver, folder, bounded=True, skip=skip)
-    if "DONE (FAIL" not in log:
-        return None
-    return int(re.findall(r"Checking assertions in step (\d+)", log)[-1])
+    found = violations(run(text, depth, proof.solver, folder, bounded=True, skip=skip))
+    if found and proof.further and not proof.bound:
+        log = run(text, min(found.values()) + 1 + proof.further, f"--keep-going {proof.solver}",
+                  folder / "further", bounded=True)
+        found |= violations(log)
+    return {place(line) for line in ASSERTION.findall(text)}, found
+
+
+def violations(log: str) -> dict[str, int]:
+    """Lines of the assertions that a log tells are violated, and in which cycle first."""
+    found: dict[str, int] = {}
+    for line, cycle in VIOLATION.findall(log):
+        found[place(line)] = min(int(cycle or 0), found.get(place(line), int(cycle or 0)))
+    return found
+
+
+def place(line: str) -> str:
+    """A line of a harness as file:line."""
+    return line.rpartition("/")[-1]
 
 
 def run(text: str, depth: int, solver: str, folder: Path, *, bounded: bool, skip: int = 0) -> str:

@@ -13,6 +13,7 @@ from .harness import (
     Proof,
     helps,
     holds,
+    in_range,
     inside,
     is_taken,
     new,
@@ -23,7 +24,7 @@ from .harness import (
     waits,
 )
 
-N_OUTPUT, LANES, TIMESTEPS = 3, 2, 2
+N_OUTPUT, LANES, TIMESTEPS = 5, 2, 2
 FOLDS = -(-N_OUTPUT // LANES)
 LAST, POSITIONS = N_OUTPUT - 1, FOLDS * TIMESTEPS
 
@@ -36,6 +37,7 @@ def results() -> Module:
     threshold = int(network.layers[-1].thresholds[0])
     initial = int(network.layers[-1].initial_membranes[0])
     m.submodules.readout = readout = Readout(network, AcceleratorSpec((LANES,), 1))
+    in_range(m, readout)
     module = inside(readout)
     words, word, sent = readout.words, readout.words.payload, readout.results.payload
     waited = offers(m, words, "words")
@@ -111,6 +113,7 @@ PROOFS = {
         "its current, and the first of the largest; offers stand", results,
         (Mutation("readout.py", "currents.current > best", "currents.current >= best"),
          Mutation("readout.py", "Mux(word.first, 0, stored[lane])", "stored[lane]"),
-         Mutation("readout.py", "known & advance, advance, currents", "known, advance, currents")),
+         Mutation("readout.py", "known & advance, advance, currents", "known, advance, currents"),
+         Mutation("readout.py", "fold.eq(Mux(word.last, 0, fold + 1))", "fold.eq(fold + 1)")),
         3),
 }

@@ -19,6 +19,7 @@ from .harness import (
     Proof,
     helps,
     holds,
+    in_range,
     inside,
     is_taken,
     new,
@@ -37,6 +38,7 @@ def folds_of_timesteps(most: int, folds: int) -> Module:
     """Timesteps of up to ``most`` items, each sent ``folds`` times."""
     m = new()
     m.submodules.replay = replay = Replay(ITEM, most, folds)
+    in_range(m, replay)
     offers(m, replay.collected, "collected")
     takes(m, replay.replayed, "replayed")
     came, went = is_taken(replay.collected), is_taken(replay.replayed)

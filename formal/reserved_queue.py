@@ -9,7 +9,7 @@ from test_mutations import Mutation
 from sc_neurocore.gateware.reserved_queue import ReservedQueue
 from sc_neurocore.spec import QUEUE_DEPTH
 
-from .harness import Proof, helps, holds, inside, new, past, signal, submodule, takes
+from .harness import Proof, helps, holds, in_range, inside, new, past, signal, submodule, takes
 
 WIDTH = 4
 """Bits of a word; the queue only moves it, so any width behaves alike."""
@@ -19,6 +19,7 @@ def contract(depth: int) -> Module:
     """Any word is followed from its push to its transfer, while the others are counted."""
     m = new()
     m.submodules.queue = queue = ReservedQueue(WIDTH, depth)
+    in_range(m, queue)
     owed, queued = Signal(range(depth + 1)), Signal(range(depth + 1))
     produces(m, queue, owed)
     takes(m, queue.words, "words")

@@ -22,7 +22,7 @@ def events_of_words(n_neurons: int, lanes: int, ports: int) -> Module:
     words, events = serializer.words, serializer.events
     offers(m, words, "words")
     takes(m, events, "events")
-    in_range(m, words.payload, n_neurons, lanes)
+    has_whole_words(m, words.payload, n_neurons, lanes)
 
     # What is left of a word that was taken, and what was sent of the one that is offered.
     left, base, closes, owes = (Signal(lanes), Signal.like(words.payload.base), Signal(), Signal())
@@ -105,7 +105,7 @@ def groups(m: Module, serializer: Serializer, size: int, lanes: int, owes: Value
                             & ((pending & ((2 << part) - 1)) == 0)))
 
 
-def in_range(m: Module, word, n_neurons: int, lanes: int):
+def has_whole_words(m: Module, word, n_neurons: int, lanes: int):
     """Let words be of whole lanes, without a spike beyond the last neuron."""
     m.d.comb += [Assume(word.base % lanes == 0), Assume(word.base < n_neurons),
                  Assume(((word.spikes << word.base) >> n_neurons) == 0)]

@@ -25,6 +25,7 @@ from .harness import (
     Proof,
     helps,
     holds,
+    in_range,
     inside,
     is_taken,
     new,
@@ -56,6 +57,7 @@ def encoder() -> Module:
     snn = network("lfsr")
     m.submodules.encoder = encoder = SpikeEncoder(snn, AcceleratorSpec((3, 2), 1, LANES))
     module = inside(encoder)
+    in_range(m, encoder)
     transfers = encoder.intensities
     offers(m, transfers, "intensities")
     place, owed = commits_in_order(m, encoder, encoder.trace.word, submodule(module, "queue"),

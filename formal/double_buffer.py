@@ -37,5 +37,6 @@ PROOFS = {
     "double_buffer_turns": Proof(
         "DoubleBuffer", "halves are filled and drained in turn, none is both, none is lost", turns,
         (Mutation("double_buffer.py", "self.can_fill.eq(~full.bit_select(self.fill, 1))",
-                  "self.can_fill.eq(1)"),)),
+                  "self.can_fill.eq(1)"),
+         Mutation("double_buffer.py", "self.drain.eq(~self.drain)", "self.drain.eq(self.drain)"))),
 }

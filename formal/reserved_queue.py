@@ -37,8 +37,8 @@ def contract(depth: int) -> Module:
         m.d.sync += [watched.eq(1), ahead.eq(queued - taken), word.eq(queue.word)]
     with m.Elif(taken):
         m.d.sync += [ahead.eq(ahead - 1), watched.eq(watched & ~comes)]
-    m.d.comb += [Assert(~comes | (queue.words.payload == word)),
-                 Assert(~watched | (ahead < queued))]
+    m.d.comb += Assert(~comes | (queue.words.payload == word))
+    helps(m, ~watched | (ahead < queued))
     (helpers_of_memory if depth > 1 else helpers_of_register)(
         m, queue, depth, owed, queued, watched, ahead, word)
     return m
@@ -73,18 +73,27 @@ def helpers_of_register(m: Module, queue: ReservedQueue, depth: int, owed: Value
 
 
 PROPERTY = "places are counted; no word is lost, doubled, changed or overtaken; offers stand"
+MEMORY_FAULTS = tuple(Mutation("reserved_queue.py", *change) for change in (
+    ("(tail != head) & (~self.words.valid | self.words.ready)", "(tail != head)"),
+    ("(tail != head) & (~self.words.valid | self.words.ready)",
+     "(tail != head) & ~self.words.valid"),
+    ("free = Signal(range(depth + 1), init=depth)",
+     "free = Signal(range(depth + 2), init=depth + 1)"),
+    ("free.eq(free - self.reserve + taken + self.drop)", "free.eq(free - self.reserve + taken)"),
+    ("fetch | (self.words.valid & ~taken)", "fetch | self.words.valid"),
+    ("write.addr.eq(tail[:-1])", "write.addr.eq(tail[:-1] | 1)")))
+REGISTER_FAULTS = tuple(Mutation("reserved_queue.py", *change) for change in (
+    ("with m.If(taken | self.drop):", "with m.If(taken):"),
+    ("with m.If(taken | self.drop):", "with m.If(self.reserve | taken | self.drop):"),
+    ("with m.If(taken):", "with m.If(taken & self.push):"),
+    ("with m.If(taken):", "with m.If(self.words.valid):"),
+    ("self.words.payload.eq(self.word)", "self.words.payload.eq(self.words.payload)")))
 PROOFS = {
     "reserved_queue_memory": Proof(
         f"ReservedQueue, {QUEUE_DEPTH} places", PROPERTY, partial(contract, QUEUE_DEPTH),
-        (Mutation("reserved_queue.py", "(tail != head) & (~self.words.valid | self.words.ready)",
-                  "(tail != head)"),
-         Mutation("reserved_queue.py", "free = Signal(range(depth + 1), init=depth)",
-                  "free = Signal(range(depth + 2), init=depth + 1)"))),
+        MEMORY_FAULTS[::2]),
     "reserved_queue_four": Proof(
-        "ReservedQueue, 4 places", PROPERTY, partial(contract, 4),
-        (Mutation("reserved_queue.py", "free.eq(free - self.reserve + taken + self.drop)",
-                  "free.eq(free - self.reserve + taken)"),)),
+        "ReservedQueue, 4 places", PROPERTY, partial(contract, 4), MEMORY_FAULTS),
     "reserved_queue_register": Proof(
-        "ReservedQueue, 1 place", PROPERTY, partial(contract, 1),
-        (Mutation("reserved_queue.py", "with m.If(taken | self.drop):", "with m.If(taken):"),)),
+        "ReservedQueue, 1 place", PROPERTY, partial(contract, 1), REGISTER_FAULTS),
 }

@@ -176,12 +176,28 @@ PROPERTY = "a word a row and timestep, in order, with the spikes it must have; n
 PROOFS = {
     "encoder": Proof(
         f"SpikeEncoder, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, encoder,
-        (Mutation("encoder.py", "lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),
-         Mutation("encoder.py", "halves.can_drain & queue.room", "halves.can_drain"),
-         Mutation("encoder.py", "Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +")),
+        tuple(Mutation("encoder.py", *change) for change in (
+            ("lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),
+            ("halves.can_drain & queue.room", "halves.can_drain"),
+            ("Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +"),
+            ("self.intensities.ready.eq(halves.can_fill)", "self.intensities.ready.eq(1)"),
+            ("word.spikes.eq(spikes), word.last", "word.spikes.eq(spikes & 1), word.last"),
+            ("word.base.eq(committed[\"row\"] * lanes)", "word.base.eq(committed[\"row\"])"),
+            ("self.trace.valid.eq(commit)", "self.trace.valid.eq(compares)"),
+            ("queue.push.eq(commit & matters)", "queue.push.eq(commit)"),
+            ("row.eq(Mux(closes, 0, row + 1))\n            with m.If(closes):\n                "
+             "m.d.sync += round_.eq(Mux(round_ ==",
+             "row.eq(row + 1)\n            with m.If(closes):\n                "
+             "m.d.sync += round_.eq(Mux(round_ =="))),
         5),
     "spike_input": Proof(
         f"SpikeInput, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, spike_input,
-        (Mutation("spike_input.py", "commit.eq(self.spikes.valid & queue.room)",
-                  "commit.eq(self.spikes.valid)"),), 2),
+        tuple(Mutation("spike_input.py", *change) for change in (
+            ("commit.eq(self.spikes.valid & queue.room)", "commit.eq(self.spikes.valid)"),
+            ("Mux(closes, 2**remainder - 1, 2**lanes - 1)", "(2**lanes - 1)"),
+            ("word.base.eq(row * lanes)", "word.base.eq(row)"),
+            ("queue.push.eq(commit & matters)", "queue.push.eq(commit)"),
+            ("queue.drop.eq(commit & ~matters)", "queue.drop.eq(commit)"),
+            ("row.eq(Mux(closes, 0, row + 1))", "row.eq(row + 1)"),
+            ("self.spikes.ready.eq(queue.room)", "self.spikes.ready.eq(1)"))), 2),
 }

@@ -73,8 +73,14 @@ PROOFS = {
         "Layer, 3 folds, 5 inputs", "a commit a fold and timestep, in order, for each of which a "
         "place is reserved; addresses of weights are in range; it waits for nothing but events and "
         "room", folds,
-        (Mutation("layer.py", "base.eq(Mux(is_last_fold, 0, base + n_rows))]",
-                  "base.eq(base + n_rows)]"),
-         Mutation("layer.py", "[operation.eq(Operation.FIRE), queue.reserve.eq(1)]",
-                  "[operation.eq(Operation.FIRE)]")), 5),
+        tuple(Mutation("layer.py", *change) for change in (
+            ("base.eq(Mux(is_last_fold, 0, base + n_rows))]", "base.eq(base + n_rows)]"),
+            ("[operation.eq(Operation.FIRE), queue.reserve.eq(1)]",
+             "[operation.eq(Operation.FIRE)]"),
+            ("queue.push.eq(commit & matters)", "queue.push.eq(commit)"),
+            ("queue.drop.eq(commit & ~matters)", "queue.drop.eq(commit)"),
+            ("word.spikes.eq(~neurons.spikes)", "word.spikes.eq(neurons.spikes)"),
+            ("base.eq(Mux(last, 0, base + self._lanes))", "base.eq(base + self._lanes)"),
+            ('executed = fetched.delayed(m, "executed")', "executed = fetched"),
+            ("with m.If(events.valid):", "with m.If(events.valid & ~events.payload.last):"))), 5),
 }

@@ -112,20 +112,30 @@ def has_whole_words(m: Module, word, n_neurons: int, lanes: int):
 
 
 PROPERTY = "every spike is one event, in order, in range; offers stand"
+FAULTS = tuple(Mutation("serializer.py", *change) for change in (
+    ("with m.If(self.events.ready):", "with m.If(1):"),
+    ("free.eq(~loaded | (self.events.ready & done))", "free.eq(self.events.ready & done)"),
+    ("self.events.payload.address.eq(group.base + index)",
+     "self.events.payload.address.eq(group.base + ~index)"),
+    ("self.events.valid.eq(loaded)", "self.events.valid.eq(loaded | self.words.valid)"),
+    ("self.words.ready.eq(free & ready & is_final)", "self.words.ready.eq(ready & is_final)")))
 PROOFS = {
     "serializer_words": Proof(
         "Serializer, words of 4", PROPERTY,
         partial(events_of_words, 10, 4, 1),
-        (Mutation("serializer.py", "group.spikes & (group.spikes - 1)", "group.spikes & 0"),), 3),
+        (*FAULTS,
+         Mutation("serializer.py", "group.spikes & (group.spikes - 1)", "group.spikes & 0")), 3),
     "serializer_groups": Proof(
         "Serializer, words of 32", PROPERTY,
         partial(events_of_words, 64, 32, 1),
-        (Mutation("serializer.py", "rest.eq(pending & ~(C(1, 1) << chosen))",
+        (*FAULTS,
+         Mutation("serializer.py", "rest.eq(pending & ~(C(1, 1) << chosen))",
                   "rest.eq(pending - 1)"),
          Mutation("serializer.py", "group.last.eq(word.last & is_final)",
                   "group.last.eq(word.last)")), 3),
     "serializer_ports": Proof(
         "Serializer, words of 64, two ports", PROPERTY,
         partial(events_of_words, 64, 64, 2),
-        (Mutation("serializer.py", "after = after & (after - 1)", "after = after | 0"),), 3),
+        (*FAULTS[:2],
+         Mutation("serializer.py", "after = after & (after - 1)", "after = after | 0")), 3),
 }

@@ -71,7 +71,8 @@ def has_watchdog(design: str) -> bool:
 def is_fault(outcome: Outcome) -> bool:
     """Whether it is something that must not be."""
     return has_watchdog(outcome.design) and (
-        outcome.outcome == "hangs" or (not outcome.heals and outcome.group not in STAYS))
+        outcome.outcome == "hangs" or not outcome.mended
+        or (not outcome.heals and outcome.group not in STAYS))
 
 
 def by_group(outcomes: Iterable[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
@@ -105,7 +106,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
         wrong = [one for one in those if not one.heals and one.outcome != "hangs"]
         excused = sum(one.group in STAYS for one in wrong)
         lines += ["", f"Of {len(those)} flips in {what} {hang} hang it, and {len(wrong)} others "
-                  f"leave it wrong, {excused} of which are of state that nothing writes again."]
+                  f"leave it wrong, {excused} of them until parameters are loaded or the FPGA is "
+                  "configured again."]
     return "\n".join(lines)
 
 

@@ -92,14 +92,16 @@ def is_constant(state: flips.State, row: int) -> bool:
 
 def choose(states: Sequence[flips.State], count: int, cycles: tuple[int, int],
            random: np.random.Generator) -> list[Flip]:
-    """So many flips of each group, as many of each register or memory of it, by turns."""
+    """So many flips of each group, as many of each register or memory of it, by turns; of some of
+    them where there are more of them than flips."""
     groups: dict[str, list[flips.State]] = {}
     for state in states:
         groups.setdefault(group(state), []).append(state)
     chosen = []
     for members in groups.values():
+        turns = random.permutation(len(members))
         for index in range(count):
-            state = members[index % len(members)]
+            state = members[turns[index % len(members)]]
             chosen.append(Flip(state, int(random.integers(state.width)),
                                int(random.integers(state.rows)), int(random.integers(*cycles))))
     return chosen

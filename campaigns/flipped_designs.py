@@ -17,6 +17,7 @@ from sc_neurocore import axi_ports, golden, host, verilog
 from sc_neurocore.cosim import virtual_board
 from sc_neurocore.gateware.axi_top import AxiTop
 from sc_neurocore.gateware.layouts import result
+from sc_neurocore.identity import parameters_crc32
 from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.parameters import load_words
 from sc_neurocore.results import Result
@@ -37,8 +38,9 @@ class Outcome:
 
     ``images``: how many were under way; ``wrong`` ones were not right, ``changed`` ones have
     another class or none. ``heals``: the last images of a second run were right, without help; the
-    first of it may have been the one that the flip hit. ``noticed``: what the host mended.
-    ``restarts``: times that the design restarted itself.
+    first of it may have been the one that the flip hit. ``mended``: they were after parameters were
+    loaded again, where they can be. ``noticed``: what the host mended. ``restarts``: times that the
+    design restarted itself.
     """
 
     design: str
@@ -49,12 +51,14 @@ class Outcome:
     wrong: int
     changed: int
     heals: bool
+    mended: bool = True
     noticed: int = 0
     restarts: int = 0
 
 
 def _outcome(design: str, flip: Flip, got: Sequence[Sequence[Any]], want: Sequence[Sequence[Any]],
-             *, hangs: bool = False, heals: bool = True, told: int = 0, **counts: int) -> Outcome:
+             *, lost: bool = False, hangs: bool = False, heals: bool = True, told: int = 0,
+             **more: Any) -> Outcome:
     """Compare both batches: of each image (count, current) of its neurons, and its class; or None
     if it is told to be broken, which ``told`` results of the first batch are."""
     first = list(got[0])[:len(want[0])]
@@ -64,11 +68,11 @@ def _outcome(design: str, flip: Flip, got: Sequence[Sequence[Any]], want: Sequen
     half = len(want[1]) // 2
     hangs = hangs or len(got[1]) < len(want[1])
     heals = heals and len(got[1]) == len(want[1]) and list(got[1])[half:] == want[1][half:]
-    outcome = ("hangs" if hangs else "lost" if len(got[0]) != len(want[0]) else
+    outcome = ("hangs" if hangs else "lost" if lost or len(got[0]) != len(want[0]) else
                "another class" if changed > told else "other numbers" if wrong > told else
                "told" if told else "right")
     return Outcome(design, flip.group, flip, outcome, len(want[0]), wrong, changed,
-                   heals and not hangs, **counts)
+                   heals and not hangs, **more)
 
 
 class _Harness:
@@ -197,11 +201,13 @@ class AxiTest(_Harness):
     def run(self, flip: Flip) -> Outcome:
         """Flip a bit."""
         got, (_, _, _, _, unanswered, wrong) = self._run(flip.arguments)
-        if len(got[1]) == len(self._want[1]) - 1:
-            got[1].insert(0, [None])    # between the batches a flip hits the second one
+        # Between the batches a flip hits the first image of the second one.
+        lost = got[1] == self._want[1][1:]
+        if lost:
+            got[1].insert(0, [None])
         told = sum(image == [None] for image in got[0])
-        return _outcome(self.name, flip, got, self._want, hangs=unanswered > 0, heals=not wrong,
-                        told=told)
+        return _outcome(self.name, flip, got, self._want, lost=lost, hangs=unanswered > 0,
+                        heals=not wrong, told=told)
 
 
 class BoardTest:
@@ -218,21 +224,27 @@ class BoardTest:
         self._want = [lists(golden.run(network, batch)) for batch in self._batches]
         # At 4 cycles a bit an image takes 40 for each of its bytes. A loaded word takes some 700 to
         # 1,500, most of them waiting for the host: where words are loaded, bits flip meanwhile.
-        words = len(load_words(network, spec)) if spec.loaded else 0
-        self.cycles = (1, 40 * (len(self._batches[0]) * (network.n_input + 8) + 150 + 2 * words))
+        self._words = load_words(network, spec).tolist() if spec.loaded else []
+        self.cycles = (1, 40 * (len(self._batches[0]) * (network.n_input + 8) + 150
+                                + 2 * len(self._words)))
 
     def run(self, flip: Flip) -> Outcome:
         """Flip a bit."""
         got: list[list[Any]] = [[], []]
         noticed = restarts = 0
+        mended = True
         try:
             with (virtual_board.VirtualBoard(self._program, plusargs=flip.arguments) as board,
                   host.open(board.port, self._network, spec=self._spec, timeout=0.25) as opened):
                 got = [lists(opened.run(batch)) for batch in self._batches]
                 noticed, restarts = opened.activity.faults.total(), opened.status["restarts"]
+                if self._words and got[1] != self._want[1]:
+                    opened.load(self._words, parameters_crc32(self._network))
+                    mended = lists(opened.run(self._batches[1])) == self._want[1]
         except (host.LinkError, host.WrongBoardError, ValueError) as error:
             click.echo(f"{flip}: {error}")
-        return _outcome(self.name, flip, got, self._want, noticed=noticed, restarts=restarts)
+        return _outcome(self.name, flip, got, self._want, mended=mended, noticed=noticed,
+                        restarts=restarts)
 
 
 def split(images: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:

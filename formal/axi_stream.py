@@ -7,6 +7,7 @@ from test_mutations import Mutation
 from sc_neurocore.axi_ports import CLASS_BITS, COUNT_BITS, CURRENT_BITS, RESULT_BITS
 from sc_neurocore.gateware.axi_stream import IN_FLIGHT, ImagePackets, ResultPackets
 from sc_neurocore.gateware.layouts import result
+from sc_neurocore.gateware.link import DRAIN_IMAGES
 
 from .harness import (
     Channel,
@@ -97,9 +98,11 @@ def results() -> Module:
                      packets.stopped, packets.begun)),
                  Assume(~packets.image_end | (packets.room & ~packets.restart))]
 
-    # Images that are in, and the next beat's place in its packet.
-    images, place = Signal(range(IN_FLIGHT + 1)), Signal(range(N_OUTPUT))
-    gives_up, restart = packets.gives_up, packets.restart
+    # Images that are in, the next beat's place in its packet, and images that have come; whether
+    # those that are in are given up.
+    images, place, entered = (Signal(range(IN_FLIGHT + 1)), Signal(range(N_OUTPUT)),
+                              Signal(range(DRAIN_IMAGES)))
+    gives_up, restart = Signal(), packets.restart
     there, cut = images != 0, Signal()
     free = ~beats.valid | beats.ready
     closes = place == N_OUTPUT - 1
@@ -110,6 +113,14 @@ def results() -> Module:
         m.d.sync += place.eq(Mux(closes, 0, place + 1))
     with m.If(restart):
         m.d.sync += [images.eq(0), place.eq(0), cut.eq((cut & ~free) | (place != 0))]
+    with m.If(packets.image_end):
+        m.d.sync += entered.eq(entered + 1)
+    with m.If(restart):
+        m.d.sync += gives_up.eq(0)
+    with m.Elif(packets.fails):
+        m.d.sync += gives_up.eq(1)
+    with m.Elif(~there & ~packets.begun):
+        m.d.sync += gives_up.eq(0)
     word = packets.results.payload
     wrong = packets.results.valid & (~there | (word.last != closes))
 
@@ -135,7 +146,8 @@ def results() -> Module:
     m.d.comb += [
         Assert(packets.results.ready == (free & ~cut & ~restart & ~gives_up)),
         Assert(packets.room == (images != IN_FLIGHT)), Assert(packets.working == there),
-        Assert(packets.image_done == done),
+        Assert(packets.image_done == done), Assert(packets.gives_up == gives_up),
+        Assert(packets.holds == (gives_up | ((entered == 0) & there))),
         Assert(packets.fails == ((wrong | packets.stopped) & ~gives_up & ~restart)),
         # A beat for a result, or to end a packet, and no other.
         Assert(~past(m, free, "free") | (beats.valid == (came | ended))),
@@ -150,6 +162,7 @@ def results() -> Module:
     kept = signal(module, "flags").bit_select((images - 1 - ahead)[:4], 1)
     helps(m, signal(module, "level") == images, signal(module, "place") == place,
           signal(module, "cut") == cut, images <= IN_FLIGHT, place < N_OUTPUT,
+          signal(module, "entered") == entered,
           ~cut | (place == 0), ~followed | ((ahead < images) & (kept == broken)))
     return m
 
@@ -181,6 +194,8 @@ PROOFS = {
          Mutation("axi_stream.py", "self.results.ready.eq(may_go & ~self.gives_up)",
                   "self.results.ready.eq(may_go)"),
          Mutation("axi_stream.py", "self.tvalid.eq(adds | cut)", "self.tvalid.eq(adds)"),
+         Mutation("axi_stream.py", "self.gives_up.eq(1)", "self.gives_up.eq(0)"),
+         Mutation("axi_stream.py", "(entered == 0) & self.working", "(entered == 1)"),
          Mutation("axi_stream.py", "Mux(self.gives_up, 0, Cat(current, predicted, count))",
                   "Cat(current, predicted, count)"),
          Mutation("axi_stream.py", "closes.eq(place == self._n_output - 1)",

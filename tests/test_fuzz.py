@@ -31,6 +31,8 @@ INPUTS = {name: 5 if name.startswith(("ONNX", "host")) else 25 for name in MAKER
 @pytest.mark.parametrize("name", INPUTS)
 def test_mutants_are_accepted_or_refused_as_documented(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(links, "TIMEOUT_S", 0.1)    # beside other tests
+    monkeypatch.setattr(links, "DEADLINE_S", 80.0)
     target = MAKERS[name]()
     for file, content in target.beside.items():
         (tmp_path / file).write_bytes(content)
@@ -194,18 +196,39 @@ def test_half_of_a_file_is_a_finding(tmp_path):
     assert "killed before change 2: ['a'], neither as before nor whole" in found.findings
 
 
-def test_what_stands_still_is_a_finding(monkeypatch):
-    monkeypatch.setattr(crashes, "LIMIT_S", 1)
-
+def test_what_stands_still_is_a_finding():
     def write(folder):
         try:
             (folder / "a").write_bytes(bytes(5000))
         except OSError:
             (folder / "a").unlink()
+            signal.alarm(1)         # in place of `LIMIT_S`
             signal.pause()
 
     found = crashes.survey(crashes.Subject("still", write, 0, 1), 1)
     assert found.findings == [f"room for 0 bytes: it ends with {-signal.SIGALRM}"]
+
+
+def test_what_is_taken_away_is_a_finding():
+    def replaced(folder):
+        (folder / "a").unlink()
+        (folder / "a").write_text("new")
+
+    found = crashes.survey(crashes.Subject(
+        "replaced", replaced, 4, 0, lambda folder: (folder / "a").write_text("old"), True), 1)
+    assert "killed before change 2: [], neither as before nor whole" in found.findings
+
+
+def test_an_error_that_is_not_documented_is_a_finding():
+    def write(folder):
+        try:
+            (folder / "a").write_bytes(bytes(5000))
+        except OSError:
+            (folder / "a").unlink()
+            raise KeyError from None
+
+    found = crashes.survey(crashes.Subject("raises", write, 0, 1), 1)
+    assert found.findings == ["room for 0 bytes: it ends with 1"]
 
 
 def test_kills_that_do_not_hit_are_a_finding(monkeypatch):

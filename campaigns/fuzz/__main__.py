@@ -19,8 +19,8 @@ import click
 
 from benchmarks.readme import updated
 
+from .. import ROOT
 from . import crashes, surroundings, worker, writers
-from .links import ROOT
 from .makers import MAKERS
 
 OUTPUT = Path("build/fuzz")

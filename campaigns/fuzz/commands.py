@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
@@ -43,33 +43,45 @@ def _changed_json(random: Random, data: bytes) -> bytes:
     return mutate.json_text(random, json.loads(data)).encode("utf-8", "surrogatepass")
 
 
+def called(arguments: Sequence[str]) -> str:
+    """Run a command; returns what it says last if it refuses something, else nothing.
+
+    Raises
+    ------
+    AssertionError
+        If it ends in any other way.
+    """
+    from sc_neurocore import cli
+
+    said, code = io.StringIO(), None
+    try:
+        with redirect_stderr(said), redirect_stdout(io.StringIO()):
+            cli.main(arguments)
+    except SystemExit as error:
+        code = error.code
+    if not code:
+        return ""
+    *before, last = said.getvalue().splitlines() or [""]
+    if code != cli.FAILURE or not last.startswith("Error: ") or any(
+            line.startswith("Traceback") for line in before):
+        raise AssertionError(f"exit code {code}: {said.getvalue()}")
+    return last
+
+
 def _run(arguments: str, path: Path, **words: str) -> None:
-    """Run a command; how it refuses something, exit code and one line, is made an error.
+    """Run a command; what it refuses is made an error.
 
     FILE is the input, and so are the keys of ``words`` what they stand for; what is called written
     has to be there afterwards.
     """
-    from sc_neurocore import cli
-
-    said, given = io.StringIO(), [({"FILE": str(path)} | words).get(word, word)
-                                  for word in arguments.split()]
+    given = [({"FILE": str(path)} | words).get(word, word) for word in arguments.split()]
     outputs = [path.parent / word for word in given if word.startswith("written")]
     for output in outputs:
         output.unlink(missing_ok=True)
-    code: Any = None
-    try:
-        with redirect_stderr(said), redirect_stdout(io.StringIO()):
-            cli.main(given)
-    except SystemExit as error:
-        code = error.code
-    if code == 0:
-        for output in outputs:
-            output.unlink()
-        return
-    text = said.getvalue()
-    if code != cli.FAILURE or not text.startswith("Error: ") or text.count("\n") != 1:
-        raise AssertionError(f"exit code {code}: {text}")
-    raise ValueError(text.rstrip("\n"))
+    if refused := called(given):
+        raise ValueError(refused)
+    for output in outputs:
+        output.unlink()
 
 
 def command(source: Callable[[], Target], arguments: str, name: str = "", **changes: Any) -> Target:
@@ -106,7 +118,7 @@ def report(of_integers: bool = False) -> Target:
     beside = _images(3) | files
     if of_integers:
         return command(targets.networks, words.format("snn --network FILE"), "report --network",
-                       seeds=[files["network"]], beside=beside)
+                       seeds=[files["network"]], beside=beside, limit_s=60.0)
     return command(targets.floats, words.format("FILE"), seeds=[files["snn"]], beside=beside,
                    limit_s=60.0)
 
@@ -125,7 +137,7 @@ def with_build(name: str) -> Target:
     if name == "verify":
         # The bitstream is of other parameters, so nothing is simulated.
         return replace(of, load=partial(_run, "verify network --data images.npz --build . "
-                                              "--stage bitstream"))
+                                              "--stage bitstream"), refuses_seeds=True)
     rates = [json.loads(of.seeds[0]) | {"baud": baud} for baud in mutate.INTEGERS]
     of = replace(of, seeds=[*of.seeds, *(json.dumps(each).encode() for each in rates)])
     behaviour = Behaviour.of(network, SPEC, network.intensities(images / 255))

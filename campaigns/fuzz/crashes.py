@@ -28,6 +28,8 @@ from .audit import changed
 Contents = dict[str, bytes]
 LATEST = 0.95
 """Of the time that a subject takes undisturbed: no kill by time comes later."""
+REFUSED = 2
+"""Exit code of a subject that raises a documented error."""
 LIMIT_S = 600
 """That a subject may take; longer, and it stands still."""
 
@@ -168,7 +170,7 @@ def _judge(found: Survey, subject: Subject, now: Contents, old: Contents, new: C
            what: str) -> None:
     if now == new:
         found.whole += 1
-    elif now == old or (subject.pieces and all(
+    elif now == old or (subject.pieces and old.keys() & new.keys() <= now.keys() and all(
             content in (old.get(name), new.get(name)) for name, content in now.items())):
         found.as_before += 1
     else:
@@ -195,7 +197,7 @@ def _fill(found: Survey, subject: Subject, folder: Path, old: Contents, new: Con
     _judge(found, subject, now, want, new, f"room for {limit} bytes")
     if partial:
         found.findings.append(f"room for {limit} bytes: {partial[0].name} is left")
-    if code < 0 or (code == 0) != (now == new):
+    if code not in (0, REFUSED) or (code == 0) != (now == new):
         found.findings.append(f"room for {limit} bytes: it ends with {code}")
 
 
@@ -234,7 +236,7 @@ def in_child(run: Callable[[], object], kill: _Kill | None = None, limit: int | 
             run()
             code = 0
         except (OSError, ValueError):       # what commands document
-            code = 2
+            code = REFUSED
         finally:
             os._exit(code)
     os.setpgid(pid, pid)        # whoever of the two comes first

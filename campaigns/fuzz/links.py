@@ -1,7 +1,6 @@
 """Attacks on the link: on what finds frames, on the host by a board, and on a board by a host."""
 
 import atexit
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,9 +24,6 @@ from sc_neurocore.spec import AcceleratorSpec
 from .hostile_board import Behaviour, HostileBoard, arbitrary_frame
 from .mutate import INTEGERS
 from .target import Target
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "sim"))
 
 SPEC = AcceleratorSpec((3, 2), 4)
 TIMEOUT_S, RETRIES = 0.03, 2

@@ -40,10 +40,9 @@ def write_canary(path: Path) -> None:
     os.utime(path, ns=(_UNREAD_NS, path.stat().st_mtime_ns))
 
 
-def listing(folder: Path, but: Path) -> Listing:
-    """All that is there now, but one file, and what is in the root."""
-    return {path: state for path, state in _states(str(folder)) if path != str(but)} | {
-        f"/{name}": (0, 0, 0) for name in os.listdir("/")}
+def listing(folder: Path) -> Listing:
+    """All that is there now, and what is in the root."""
+    return dict(_states(str(folder))) | {f"/{name}": (0, 0, 0) for name in os.listdir("/")}
 
 
 def _states(folder: str) -> Iterator[tuple[str, tuple[int, int, int]]]:

@@ -34,6 +34,8 @@ class Target:
         as a machine of WebAssembly reserves more than it takes.
     limit_s : float
         Seconds that an input may take.
+    refuses_seeds : bool
+        Whether even its valid inputs are refused, for what is beside them.
     """
 
     name: str
@@ -47,3 +49,4 @@ class Target:
     is_codegen: bool = False
     starts: str = ""
     limit_s: float = 10.0
+    refuses_seeds: bool = False

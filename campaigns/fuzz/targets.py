@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from .. import ROOT
 from . import mutate
 from .mutate import INTEGERS, ODD
 from .surroundings import CANARY, HOME
 from .target import Target
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))     # networks with everything that they can have
 
 

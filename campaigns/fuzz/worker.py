@@ -42,7 +42,7 @@ class Guard:
         self._readable = (f"{folder}/", *{sysconfig.get_path(name) for name in
                                          ("stdlib", "platstdlib", "purelib", "platlib")},
                           str(Path(__file__).parents[2]), f"{sys.base_prefix}/", "/proc/", "/sys/",
-                          "/dev/", "<")
+                          "/dev/")
         self._writable = (f"{folder}/", "/dev/null", "/dev/pts/", "/dev/ptmx")
         self._is_codegen, self._starts = is_codegen, starts
         self._watching = False
@@ -118,7 +118,7 @@ def attack(target: Target, guard: Guard, data: bytes, folder: Path) -> dict[str,
     """Read an input, and tell what became of it."""
     path = folder / target.file
     path.write_bytes(data)
-    before, begun = surroundings.listing(folder.parent, path), perf_counter()
+    before, begun = surroundings.listing(folder.parent), perf_counter()
     finding, outcome = "", "accepted"
     with guard.watching():
         try:
@@ -126,7 +126,7 @@ def attack(target: Target, guard: Guard, data: bytes, folder: Path) -> dict[str,
         except BaseException as error:      # nothing may get past this
             outcome, finding = type(error).__name__, judged(error, path, target)
     seconds = perf_counter() - begun
-    changes = surroundings.differences(before, surroundings.listing(folder.parent, path))
+    changes = surroundings.differences(before, surroundings.listing(folder.parent))
     faults = [*([finding] if finding else []), *guard.seen, *changes]
     for canary in folder.parent.rglob(surroundings.CANARY) if changes else ():
         surroundings.write_canary(canary)
@@ -144,7 +144,7 @@ def main(name: str, seed: int, first: int) -> None:
         (folder / file).write_bytes(content)
     path = folder / target.file
     path.write_bytes(target.seeds[0])
-    with suppress(*target.errors):
+    with suppress(*target.errors if target.refuses_seeds else ()):
         target.load(path)       # imports what is imported late
     if not target.starts:
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -12,12 +12,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from sc_neurocore import cli, files
+from sc_neurocore import files
 from sc_neurocore.cli.frame import commands
 from sc_neurocore.storage import save_network
 
+from .. import ROOT
+from .commands import called
 from .crashes import Subject, in_child
-from .links import ROOT
 
 CACHE = ROOT / "build" / "fuzz" / "verify"
 MODEL = "campaigns.fuzz.targets:make_model"
@@ -44,11 +45,8 @@ def outputs() -> set[tuple[str, str]]:
 
 
 def _called(*arguments: str) -> None:
-    try:
-        cli.main(arguments)
-    except SystemExit as error:
-        if error.code:
-            raise OSError(f"exit code {error.code}") from error
+    if refused := called(arguments):
+        raise OSError(refused)
 
 
 @cache

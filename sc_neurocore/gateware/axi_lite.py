@@ -33,8 +33,8 @@ class AxiLite(wiring.Component):
     protection, are ignored.
 
     Throughput: a write in 3 cycles, a read in 3 and those that ``read_done`` takes. Latency: a
-    write is taken and executed in the cycle after both of its parts are there, and answered in the
-    next one; a read is answered in the cycle after ``read_done``.
+    write is taken and executed in the cycle after both of its parts are there and the one before is
+    answered, and answered in the next one; a read is answered in the cycle after ``read_done``.
 
     Parameters
     ----------

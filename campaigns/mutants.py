@@ -11,11 +11,14 @@ from pathlib import Path
 
 from sc_neurocore.extras import ToolError
 from sc_neurocore.synthesis import tools
+from sc_neurocore.verilog import SPRAM_MODEL
 
 SELECT = "mutant"
 """Name of the input that chooses, and of the argument: ``+mutant=3``; 0 is the design itself."""
 WIDTH = 12
-_PREPARE = ("read_verilog {top}.v; hierarchy -top {top}; proc; memory_collect; "
+_LIBRARY = f"read_verilog -lib -sv {SPRAM_MODEL}"
+"""Which pins of SPRAM are inputs: mutants of the others would be of nothing."""
+_PREPARE = (f"{_LIBRARY}; read_verilog {{top}}.v; hierarchy -top {{top}}; proc; memory_collect; "
             "opt -mux_undef -undriven; opt_clean")
 """Without optimization many mutants would change what is not there in hardware: the address of a
 write that is not enabled, say."""
@@ -105,7 +108,7 @@ dffunmap
 rename {module} {name}
 design -stash {name}
 """
-_EQUIVALENCE = """read_verilog mutants.v
+_EQUIVALENCE = f"{_LIBRARY}\n" + """read_verilog mutants.v
 hierarchy -top {module}
 proc
 {isolate}

@@ -144,7 +144,7 @@ CYCLES = 4
 """Length of the induction."""
 
 
-def is_equivalent(mutant: Mutant, folder: Path) -> bool:
+def is_equivalent(mutant: Mutant, folder: Path, limit_s: float = 120) -> bool:
     """Whether Yosys proves that a mutant's module does the same as it did.
 
     Registers, outputs and used nets of one name are taken for each other, and proved equal in every
@@ -152,12 +152,14 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
     in the first `CYCLES` (``sat``, over all inputs), and after so many cycles in which they were
     they are in the next one, whatever the state (``equiv_induct``, which alone would prove less).
     First with whatever the modules inside may do, then with what they do; what is not proved in
-    two minutes may be equivalent all the same.
+    time may be equivalent all the same.
 
     Parameters
     ----------
     folder : Path
         That in which `make` made the mutant.
+    limit_s : float
+        Seconds that each of both proofs may take.
     """
     halves = {name: _HALF.format(module=mutant.module, select=SELECT, width=WIDTH, number=number,
                                  name=name)
@@ -168,7 +170,7 @@ def is_equivalent(mutant: Mutant, folder: Path) -> bool:
         (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(
             module=mutant.module, isolate=isolate, cycles=CYCLES, state=_STATE, **halves))
         try:
-            tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=120)
+            tools.run("yosys", ["-q", f"{name}.ys"], folder, f"{name}.log", limit_s=limit_s)
         except ToolError:
             continue
         return True

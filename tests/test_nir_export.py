@@ -88,6 +88,14 @@ def test_equal_networks_make_equal_bytes(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
+def test_a_full_disk_is_an_error_of_one_line_and_leaves_nothing(tmp_path, full_disk):
+    with full_disk(), pytest.raises(OSError, match="File too large") as raised:
+        save_nir(example(), tmp_path / "a.nir")
+    assert str(tmp_path / "a.nir") in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("dt", [0, -1.0, np.inf, np.nan])
 def test_a_timestep_takes_time(dt):
     with pytest.raises(ValueError, match=r"^dt must be greater than 0 and finite, not "):

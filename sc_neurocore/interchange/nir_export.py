@@ -6,6 +6,8 @@ Pedersen et al. 2024, "Neuromorphic intermediate representation: a unified instr
 interoperable brain-inspired computing", Nature Communications 15:8122.
 """
 
+import errno
+import os
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -70,10 +72,19 @@ def save_nir(snn: ConvertedSNN, path: PathLike, dt: float = 1e-4) -> None:
 
     Parameters and errors are those of `to_nir`. nir.read checks types, and takes all kernels to be
     square and in one group: it needs ``type_check=False`` for others.
+
+    Raises
+    ------
+    OSError
+        If it can't be written.
     """
     graph = to_nir(snn, dt)
     with replacing(Path(path)) as part:
-        require("nir", "interchange").write(part, graph)
+        try:
+            require("nir", "interchange").write(part, graph)
+        except (OSError, RuntimeError) as error:    # HDF5's, of several lines about another file
+            code = getattr(error, "errno", None) or errno.EIO
+            raise OSError(code, os.strerror(code), str(path)) from error
 
 
 class _Writer:

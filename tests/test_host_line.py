@@ -126,8 +126,10 @@ def test_a_status_of_the_wrong_length_is_refused():
 
 
 def test_answers_to_another_program_are_passed_over():
-    backlog = encode(Frame(Answer.ERROR, 77, b"\3")) * 100
-    with Board(lambda frame: backlog + status(frame)) as board:
+    def backlog(frame):
+        return encode(Frame(Answer.ERROR, (frame.number + 1) % 256, b"\3")) * 100
+
+    with Board(lambda frame: backlog(frame) + status(frame)) as board:
         assert not session(board).faults
 
 

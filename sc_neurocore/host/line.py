@@ -49,22 +49,27 @@ class Line:
         self._decoder = Decoder()
         self._frames: deque[Frame | None] = deque()
         try:
-            self._serial.write(bytes([FLAG]))       # ends what another one may have begun
-            self._wait_for_silence()
-        except OSError as error:
+            self._write(bytes([FLAG]))              # ends what another one may have begun
+            self.pass_over()
+        except LinkError:
             self.close()
-            raise LinkError(f"{self.name}: {error}") from error
+            raise
 
-    def _wait_for_silence(self) -> None:
-        """Pass over what the board still answers to another program, for `timeout` at most."""
+    def pass_over(self) -> None:
+        """Pass over what the board still sends, for `timeout` at most; raises LinkError if the port
+        is gone."""
         end, silent = monotonic() + self.timeout, 0
         while silent < _SILENT_POLLS and monotonic() < end:
-            silent = 0 if self._serial.read(max(1, self._serial.in_waiting)) else silent + 1
+            silent = 0 if self._read() else silent + 1
+        self._frames.clear()
 
     def send(self, frame: Frame) -> None:
         """Send a frame; raises LinkError if the port doesn't take it."""
+        self._write(encode(frame))
+
+    def _write(self, data: bytes) -> None:
         try:
-            self._serial.write(encode(frame))
+            self._serial.write(data)
         except OSError as error:
             raise LinkError(f"{self.name}: {error}") from error
 
@@ -85,11 +90,16 @@ class Line:
             if is_late:
                 raise TimeoutError
             is_late = monotonic() > deadline
-            try:
-                received = self._serial.read(max(1, self._serial.in_waiting))
-            except OSError as error:
-                raise LinkError(f"{self.name}: {error}") from error
-            self._frames.extend(self._decoder.feed(received))
+            self._read()
+
+    def _read(self) -> bool:
+        """Take in what is there, or comes soon; returns whether anything does."""
+        try:
+            received = self._serial.read(max(1, self._serial.in_waiting))
+        except OSError as error:
+            raise LinkError(f"{self.name}: {error}") from error
+        self._frames.extend(self._decoder.feed(received))
+        return bool(received)
 
     def deadline(self, size: int) -> float:
         """When an answer is overdue to so many bytes that are sent now."""

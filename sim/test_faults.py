@@ -70,6 +70,17 @@ def test_an_answer_that_is_cut_spoils_no_other(board):
     assert noticed >= 8
 
 
+@pytest.mark.slow
+def test_a_board_that_owes_results_nobody_asked_for_can_be_loaded(tmp_path):
+    """Up to 192 of them, which it sends before it takes any more parameters."""
+    design = faults.designs(tmp_path)["board, loaded"]()
+    answered = named(design.states, "board.link.answers", "answered")
+    for cycle in (12_000, 22_000, 31_745):
+        outcome = design.run(Flip(answered, 6, 0, cycle))
+        assert outcome.outcome == "right", outcome
+        assert outcome.heals
+
+
 def test_no_flipped_bit_hangs_the_board(board):
     program, states = board
     random = np.random.default_rng(7)

@@ -23,6 +23,7 @@ from ..gateware.uart import baud_divisor
 from ..network import IntegerNetwork
 from ..spec import AcceleratorSpec
 from ..synthesis.flows import FLOWS
+from ..verilog import writing
 from . import Board
 from .pll import CHOOSE, AnyPll, Ecp5Pll, GowinPll, Ice40Pll
 
@@ -240,8 +241,8 @@ def generate(network: IntegerNetwork, board: Board, spec: AcceleratorSpec, clock
 
     Raises
     ------
-    MissingExtraError
-        If amaranth-boards is not installed.
+    MissingExtraError, ToolError
+        If amaranth-boards is not installed, or Amaranth's Yosys fails.
     ValueError
         If the spec does not fit the network, or there is no such clock or baud rate.
     """
@@ -255,6 +256,7 @@ def generate(network: IntegerNetwork, board: Board, spec: AcceleratorSpec, clock
     baud_divisor(found, baud)
     top = _Pins(board, Clocking(board.pad, oscillator_hz, pll),
                 BoardTop(network, spec, found, baud))
-    files = platform.prepare(top, TOP, debug_verilog=True, emit_src=False).files
+    with writing(TOP):
+        files = platform.prepare(top, TOP, debug_verilog=True, emit_src=False).files
     constraints = files[f"{TOP}.{FLOWS[board.device.family].constraints}"]
     return Source(files[f"{TOP}.debug.v"], constraints, found)

@@ -44,7 +44,7 @@ def _changed_json(random: Random, data: bytes) -> bytes:
 
 
 def called(arguments: Sequence[str]) -> str:
-    """Run a command; returns what it says last if it refuses something, else nothing.
+    """Run a command; returns the line that it says if it refuses something, else nothing.
 
     Raises
     ------
@@ -61,11 +61,10 @@ def called(arguments: Sequence[str]) -> str:
         code = error.code
     if not code:
         return ""
-    *before, last = said.getvalue().splitlines() or [""]
-    if code != cli.FAILURE or not last.startswith("Error: ") or any(
-            line.startswith("Traceback") for line in before):
-        raise AssertionError(f"exit code {code}: {said.getvalue()}")
-    return last
+    text = said.getvalue()
+    if code != cli.FAILURE or not text.startswith("Error: ") or text.count("\n") != 1:
+        raise AssertionError(f"exit code {code}: {text}")
+    return text.rstrip("\n")
 
 
 def _run(arguments: str, path: Path, **words: str) -> None:

@@ -5,6 +5,7 @@ mixed with another bit, wherever it is used.
 """
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from sc_neurocore.verilog import SPRAM_MODEL
 SELECT = "mutant"
 """Name of the input that chooses, and of the argument: ``+mutant=3``; 0 is the design itself."""
 WIDTH = 12
-_LIBRARY = f"read_verilog -lib -sv {SPRAM_MODEL}"
-"""Which pins of SPRAM are inputs: mutants of the others would be of nothing."""
+_LIBRARY = f"read_verilog -lib -sv {SPRAM_MODEL.name}"
+"""Which pins of SPRAM are inputs: mutants of the others would be of nothing. Read from the working
+folder: the Yosys of PyPI has a /tmp of its own."""
 _PREPARE = (f"{_LIBRARY}; read_verilog {{top}}.v; hierarchy -top {{top}}; proc; memory_collect; "
             "opt -mux_undef -undriven; opt_clean")
 """Without optimization many mutants would change what is not there in hardware: the address of a
@@ -81,6 +83,7 @@ def make(text: str, top: str, counts: Mapping[str, int], folder: Path, *, seed: 
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{top}.v").write_text(text)
+    shutil.copy(SPRAM_MODEL, folder)
     number, lists = 1, []
     for module, count in counts.items():
         lists.append(f"mutate -list {count} -seed {seed} -module {module} "
@@ -165,6 +168,7 @@ def is_equivalent(mutant: Mutant, folder: Path, limit_s: float = 120) -> bool:
                                  name=name)
               for name, number in (("gold", 0), ("gate", mutant.number))}
     (folder / "start.v").write_text(_START)
+    shutil.copy(SPRAM_MODEL, folder)
     for isolate in (f"expose -evert {mutant.module}", "flatten"):
         name = f"equivalence-{mutant.number}-{isolate.partition(' ')[0]}"
         (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(

@@ -202,14 +202,14 @@ def verify_bitstream(network: IntegerNetwork, inputs: npt.ArrayLike, build: Path
 
 
 def count_toggles(mapped: Mapped, network: IntegerNetwork, inputs: npt.ArrayLike,
-                  spec: AcceleratorSpec) -> Toggles:
+                  spec: AcceleratorSpec, *, cache: Path | None = None) -> Toggles:
     """Simulate a netlist, compare its results with the golden model's, and count toggles.
 
     Parameters
     ----------
     mapped : Mapped
         The accelerator without trace ports.
-    network, inputs, spec
+    network, inputs, spec, cache
         As for `cosim.verify`.
 
     Raises
@@ -226,7 +226,7 @@ def count_toggles(mapped: Mapped, network: IntegerNetwork, inputs: npt.ArrayLike
     with TemporaryDirectory(prefix="sc-neurocore-toggles-") as folder:
         waves = Path(folder) / "netlist.vcd"
         report = cosim.verify(network, images, spec, text=text, lint=False, trace=False,
-                              waves=waves, folder=Path(folder))
+                              waves=waves, folder=Path(folder), cache=cache)
         if not report.passed:
             raise cosim.ToolError(f"The netlist does not do what the golden model does: {report}")
         return toggles_of(mapped, waves, len(images))

@@ -23,6 +23,7 @@ REFERENCE = Path(__file__).parents[1] / "hdl" / "reference.safetensors"
 SPEC = AcceleratorSpec((16, 2), 8)
 
 
+@pytest.mark.slow
 def test_what_the_link_takes_does_not_grow():
     network = load_network(REFERENCE)
     board = map_verilog(board_text(network, SPEC, clock_hz=24e6), "board", "ice40-up5k").area

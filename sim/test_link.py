@@ -44,9 +44,9 @@ class LoadedMemory(wiring.Component):
 
 def test_commands_are_executed_once(simulate):
     simulate(Link(FORMAT, CONTENT, 0xDEADBEEF), "bench_link", format=asdict(FORMAT),
-             constants=list(CONTENT), parameters=0xDEADBEEF, address_width=0, count=250)
+             constants=list(CONTENT), parameters=0xDEADBEEF, address_width=0, count=150)
 
 
 def test_a_memory_is_loaded(simulate):
     simulate(LoadedMemory(), "bench_link", format=asdict(FORMAT), constants=list(CONTENT),
-             address_width=ADDRESS_WIDTH, count=250)
+             address_width=ADDRESS_WIDTH, count=150)

@@ -15,7 +15,7 @@ from sc_neurocore.network import IntegerNetwork
 from sc_neurocore.spec import AcceleratorSpec
 
 PACKAGE = Path(verilog.__file__).parent
-QUICK = 4
+QUICK = 6
 """One mutation of so many is among the quick tests."""
 
 

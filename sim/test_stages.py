@@ -69,11 +69,11 @@ def test_a_wrong_weight_in_the_netlist_is_found(tmp_path, cache):
     assert report.mismatches[0].stage in ("layer 0", "layer 1")
 
 
-def test_toggles_follow_the_spikes():
+def test_toggles_follow_the_spikes(cache):
     spec = AcceleratorSpec((3, 2), 4, family="ice40")
     mapped = map_verilog(verilog.generate(NETWORK, spec), verilog.TOP, "ice40")
-    bright = count_toggles(mapped, NETWORK, IMAGES[1:2], spec)
-    dark = count_toggles(mapped, NETWORK, IMAGES[:1], spec)
+    bright = count_toggles(mapped, NETWORK, IMAGES[1:2], spec, cache=cache)
+    dark = count_toggles(mapped, NETWORK, IMAGES[:1], spec, cache=cache)
     assert dark.total > 0
     assert bright.total > dark.total
     assert bright.memories > dark.memories

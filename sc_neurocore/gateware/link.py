@@ -183,7 +183,8 @@ class Link(wiring.Component):
         m.d.comb += [buffer.data.eq(receiver.data), buffer.end.eq(ends),
                      buffer.write.eq(receiver.write & (header == 0)),
                      answers.number.eq(number), answers.tell_error.eq(refused)]
-        m.d.sync += [ends.eq(receiver.end), good.eq(receiver.good)]
+        m.d.sync += [ends.eq(receiver.end),
+                     good.eq(receiver.good & (buffer.length >= CRC_BYTES))]
         with m.If(receiver.end):
             m.d.sync += header.eq(0b01)
         with m.Elif(receiver.write):

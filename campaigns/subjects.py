@@ -222,7 +222,7 @@ def subjects() -> list[Subject]:
                   "bench_link", link | {"parameters": 0xDEADBEEF, "address_width": 0,
                                         "count": 150}),
         Component("link that loads", test_link.LoadedMemory, "bench_link",
-                  link | {"address_width": test_link.ADDRESS_WIDTH, "count": 150},
+                  test_link.LOADED,
                   ("link", "images", "words")),
         Component("watchdog", lambda: Watchdog(29), "bench_watchdog", {"limit": 29}),
         parity("parity", "folds", ("parity", "weight_memory")),

@@ -37,9 +37,14 @@ def replacing(path: Path) -> Iterator[Path]:
             with part.open("rb") as source, path.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
         else:
-            with part.open("rb") as written:
-                os.fsync(written.fileno())      # a rename must not outlive a power cut alone
+            _sync(part)
             part.replace(target)
+
+
+def _sync(path: Path) -> None:
+    """Have a file's contents on disk: its new name must not outlive a power cut alone."""
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -77,6 +82,7 @@ def fill_folder(path: Path, source: Path) -> None:
         part.mkdir()
         for file in source.iterdir():
             shutil.copyfile(file, part / file.name)
+            _sync(part / file.name)
         if not target.exists():
             part.rename(target)
             return

@@ -241,7 +241,11 @@ class Frame:
 
 def encode(frame: Frame) -> bytes:
     """Bytes on the line, a flag on either side."""
-    body = bytes([frame.kind, frame.number]) + frame.content
+    return enclose(bytes([frame.kind, frame.number]) + frame.content)
+
+
+def enclose(body: bytes) -> bytes:
+    """Bytes on the line of kind, number and content, or of what is to be taken for them."""
     body += zlib.crc32(body).to_bytes(CRC_BYTES, "little")
     escape = bytes([ESCAPE])
     for special in (ESCAPE, FLAG):      # the escape first, or it would be escaped twice

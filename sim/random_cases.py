@@ -1,4 +1,4 @@
-"""Random cases for hypothesis: a network, images, a layout of it, and stalls; all that is valid.
+"""Random cases for hypothesis: networks, images, layouts and stalls; all that has hardware.
 
 A case is drawn in few choices, so that hypothesis can shrink it: weights are of a kind, and only
 kinds that need it have a seed. Sizes are bounded by what a simulation takes.

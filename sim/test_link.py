@@ -11,6 +11,9 @@ FORMAT = LinkFormat(beat_width=8, beats=2, transfers=12, n_output=3, count_width
                     current_width=11)
 CONTENT = bytes(range(100, 100 + sum(CONSTANTS.values())))
 ADDRESS_WIDTH = 6
+LOADED = {"format": asdict(FORMAT), "constants": list(CONTENT), "address_width": ADDRESS_WIDTH,
+          "count": 200}
+"""Parameters of the bench of a `LoadedMemory`, which passes."""
 
 
 class LoadedMemory(wiring.Component):
@@ -48,5 +51,4 @@ def test_commands_are_executed_once(simulate):
 
 
 def test_a_memory_is_loaded(simulate):
-    simulate(LoadedMemory(), "bench_link", format=asdict(FORMAT), constants=list(CONTENT),
-             address_width=ADDRESS_WIDTH, count=150)
+    simulate(LoadedMemory(), "bench_link", **LOADED)

@@ -1,24 +1,21 @@
 """The link's benches can fail: each of these faults in the gateware is caught by one of them."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from test_link import ADDRESS_WIDTH, CONTENT, FORMAT
+from test_link import LOADED
 from test_mutations import Mutation, mutated_verilog
 
 from sc_neurocore.cosim import simulation
 from sc_neurocore.cosim.simulation import SimulationError
 
-LINK = {"format": asdict(FORMAT), "constants": list(CONTENT), "address_width": ADDRESS_WIDTH,
-        "count": 120}
 BENCHES = {
     "receiver": ("bench_uart", "uart.UartReceiver(8)", {"part": "receiver", "divisor": 8}),
     "transmitter": ("bench_uart", "uart.UartTransmitter(8)", {"part": "transmitter", "divisor": 8}),
     "deframer": ("bench_framing", "framing.FrameReceiver()", {"part": "receiver"}),
     "framer": ("bench_framing", "framing.FrameTransmitter()", {"part": "transmitter"}),
     "buffer": ("bench_frame_buffer", "frame_buffer.FrameBuffer(64)", {"depth": 64}),
-    "link": ("bench_link", "test_link.LoadedMemory()", LINK),
+    "link": ("bench_link", "test_link.LoadedMemory()", LOADED),
 }
 
 MUTATIONS = {
@@ -50,6 +47,9 @@ MUTATIONS = {
         "frame_buffer.py", "[tail.eq(kept), self.overflow", "[self.overflow")),
     "broken frames are executed": ("link", Mutation(
         "link.py", "with m.If(ends & ~good):", "with m.If(0):")),
+    "a frame without room for its header is executed": ("link", Mutation(
+        "link.py", "good.eq(receiver.good & (buffer.length >= CRC_BYTES))",
+        "good.eq(receiver.good)")),
     "a command that comes again is executed again": ("link", Mutation(
         "link.py", "known.is_retry.eq((before != 0) & (before <= retained))",
         "known.is_retry.eq(0)")),

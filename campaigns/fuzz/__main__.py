@@ -21,7 +21,7 @@ from benchmarks.readme import updated
 
 from .. import ROOT
 from . import crashes, surroundings, worker, writers
-from .makers import MAKERS
+from .makers import MAKERS, PATIENCE, SLOW
 
 OUTPUT = Path("build/fuzz")
 DOCUMENT = ROOT / "docs" / "verification.md"
@@ -154,7 +154,8 @@ def _keep(name: str, number: int, folder: Path, output: Path) -> None:
 
 
 @click.command()
-@click.option("--seconds", default=8.0, show_default=True, help="For each target.")
+@click.option("--seconds", default=8.0, show_default=True,
+              help=f"For each target; {PATIENCE} times as long for hosts and boards.")
 @click.option("--seed", default=1, show_default=True, help="Of the inputs.")
 @click.option("--target", "names", multiple=True, type=click.Choice([*MAKERS, *writers.SUBJECTS]),
               help="What is attacked.  [default: all]")
@@ -174,7 +175,8 @@ def main(seconds: float, seed: int, names: tuple[str, ...], only: int | None, ou
     surveys: list[crashes.Survey] = []
     for name in names or (*MAKERS, *writers.SUBJECTS):
         if name in MAKERS:
-            reports.append(attack(name, seconds, seed, output, only))
+            patience = PATIENCE if name in SLOW else 1
+            reports.append(attack(name, patience * seconds, seed, output, only))
             _tell(reports[-1])
         else:
             surveys.append(crashes.survey(writers.SUBJECTS[name], seed))

@@ -17,7 +17,7 @@ from sc_neurocore import host as hosts
 from sc_neurocore.identity import parameters_crc32
 from sc_neurocore.network import IntegerArray, IntegerNetwork
 from sc_neurocore.parameters import load_words
-from sc_neurocore.protocol import Command, Decoder, Frame, LinkFormat, encode
+from sc_neurocore.protocol import Command, Decoder, Frame, LinkFormat, enclose, encode
 from sc_neurocore.results import differences
 from sc_neurocore.spec import AcceleratorSpec
 
@@ -41,6 +41,8 @@ class Failed(Exception):
 def _stream(random: Random, data: bytes) -> bytes:
     """Frames of any kind, number and length, with right checksums, some of them then damaged."""
     frames = [encode(arbitrary_frame(random, Command)) for _ in range(random.randint(1, 6))]
+    if random.random() < 0.2:       # one with no room for a header
+        frames.append(enclose(bytes(random.choices((*Command, 0, 255), k=random.randrange(2)))))
     if random.random() < 0.02:
         frames.append(encode(Frame(1, 1, bytes(2**17 - random.randrange(20))))[:-1] + b"\1\2\3\x7e")
     return b"".join(frames if random.random() < 0.7 else [data, *frames])

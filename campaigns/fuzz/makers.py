@@ -29,3 +29,6 @@ MAKERS: dict[str, Callable[[], Target]] = {
     "frames": links.frames, "host": links.host, "host, loading": partial(links.host, loads=True),
     "board": links.board, "board, loading": partial(links.board, loads=True),
 }
+SLOW = {"host", "host, loading", "board", "board, loading"}
+"""They wait for answers, and are given `PATIENCE` times as long."""
+PATIENCE = 4

@@ -19,6 +19,7 @@ from sc_neurocore.protocol import (
     Answer,
     Command,
     Decoder,
+    Fault,
     Frame,
     LinkFormat,
     encode,
@@ -105,6 +106,20 @@ def test_results_of_the_wrong_length_are_none():
         stream = Stream(session(board), FORMAT, np.zeros((3, 1), np.int64), 1, None)
         with pytest.raises(LinkError, match="because a result has the wrong length"):
             stream.run()
+
+
+def test_results_that_nobody_asked_for_are_passed_over():
+    """Of a board that is busy with them; a flipped bit may have made it so."""
+    asked = []
+
+    def answer(frame):
+        asked.append(frame.number)
+        return (encode(Frame(Answer.ERROR, frame.number, bytes([Fault.BUSY])))
+                + encode(Frame(Answer.RESULT, 9)) * 100 if len(asked) == 1 else status(frame))
+
+    with Board(answer) as board:
+        assert RIGHT.items() <= session(board).status.items()
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize(("changes", "message"), [

@@ -35,7 +35,9 @@ def main(names: tuple[str, ...], jobs: int, update: bool) -> None:
             outcomes.append(outcome)
             print(f"{outcome.name}: {'proved' if outcome.passed else 'NOT PROVED'} in "
                   f"{outcome.seconds:.1f} s; broken: {refuted(outcome)}; never violated: "
-                  f"{', '.join(outcome.never_violated) or 'none'}", flush=True)
+                  f"{', '.join(outcome.never_violated) or 'none'}"
+                  f"{'; UNEXPLAINED: ' * bool(outcome.unexplained)}"
+                  f"{', '.join(outcome.unexplained)}", flush=True)
     save(outcomes, FOLDER / "results.json")
     text = table(outcomes)
     (FOLDER / "table.md").write_text(text)
@@ -45,7 +47,8 @@ def main(names: tuple[str, ...], jobs: int, update: bool) -> None:
           f"construction\n{sum(len(outcome.refuted_at) for outcome in outcomes)} broken designs, "
           f"{len(outcomes)} proofs in {monotonic() - begun:.0f} s: {FOLDER}/results.json")
     if not all(outcome.holds for outcome in outcomes):
-        sys.exit("Some were not proved, or not refuted of the broken design")
+        sys.exit("Some were not proved, or not refuted of the broken design, or have an assertion "
+                 "that no broken design violates")
     if update:
         DOCUMENT.write_text(updated(DOCUMENT.read_text(), "proofs", text))
 

@@ -51,5 +51,7 @@ PROOFS = {
         "that is sent; results are always taken", answers,
         (Mutation("answers.py", "with m.If(self.frame.ready):", "with m.If(1):"),
          Mutation("answers.py", "byte.eq(self.echo.payload), last", "byte.eq(byte), last"),
-         Mutation("answers.py", "self.results.ready.eq(1)", "self.results.ready.eq(~self.again)"))),
+         Mutation("answers.py", "self.results.ready.eq(1)", "self.results.ready.eq(~self.again)"),
+         Mutation("answers.py", "self.frame.valid.eq(1)",
+                  "[self.frame.valid.eq(1), self.echo.ready.eq(1)]"))),
 }

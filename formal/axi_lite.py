@@ -127,6 +127,8 @@ PROOFS = {
         (Mutation("axi_lite.py", "self.read.eq(has_address & ~self.rvalid)",
                   "self.read.eq(has_address)"),
          Mutation("axi_lite.py", "~takes & ~self.bvalid)", "~takes)"),
+         Mutation("axi_lite.py", "self.awready.eq(takes)", "self.awready.eq(1)"),
+         Mutation("axi_lite.py", "takes.eq(self.awvalid", "takes.eq(self.awvalid & self.bready"),
          Mutation("axi_registers.py", "with m.If(bus.write & self.busy):", "with m.If(0):"),
          Mutation("axi_registers.py", "with m.Elif(bus.write):", "with m.Else():"))),
 }

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from amaranth.asserts import AnySeq
@@ -38,7 +38,8 @@ class Proof:
     or, if ``bound`` says why so many are enough, at the end of all runs of ``depth`` cycles.
     Registers of the component ``anywhere`` begin with any values that the assumptions allow.
     Each fault has to show within ``horizon`` cycles, or, of a bounded proof, in as many; in so many
-    as ``further`` after that, what else it violates is looked for.
+    as ``further`` after that, what else it violates is looked for. An assertion that no fault
+    violates needs a reason in ``excused``, by what stands in the line where it is made.
     """
 
     module: str
@@ -51,6 +52,7 @@ class Proof:
     horizon: int = 40
     further: int = 4
     solver: str = "yices"
+    excused: Mapping[str, str] = field(default_factory=dict)
 
 
 class Channel(NamedTuple):

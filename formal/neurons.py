@@ -15,7 +15,18 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import (
+    Array,
+    Assert,
+    Assume,
+    Const,
+    Elaboratable,
+    Module,
+    Mux,
+    Signal,
+    Value,
+    signed,
+)
 from generate import NETWORK, SPEC
 from test_mutations import Mutation
 
@@ -142,17 +153,14 @@ def exact(index: int, number: int) -> Module:
 
     total = potential + addend          # of one bit more than either
     fits = total == total[:len(potential)].as_signed()
-    m.d.comb += [Assert(~(adds & array.commit)), Assert(~(active & (adds | array.commit)) | fits),
+    m.d.comb += [Assert(~(adds & array.commit)),
+                 Assert(~(active & (adds | array.commit)) | fits),
                  Assert(~active | (potential == integrated - it.threshold)),
                  Assert(~(active & array.commit) | (array.spikes[it.lane] == fires))]
 
     helps(m, active | (timestep != 0) | (integrated == begin))
     if it.folds > 1:
-        depth = 1 << (it.folds - 1).bit_length()
-        low = sum(len(signal(lanes, f"potential_{lane}")) for lane in range(it.lane))
-        kept, initial = (
-            holds(m, submodule(lanes, "stored"), Const(it.fold + depth * region.value, 8))
-            [low:low + len(potential)].as_signed() for region in (Region.STORED, Region.INITIAL))
+        kept, initial = potentials(m, array, it.lane, it.fold, it.folds)
         helps(m, initial == begin - it.threshold,
               active | (timestep == 0) | (kept == integrated - it.threshold))
     if harness.REFUTING is not None and harness.REFUTING.old == WIDTH:
@@ -160,6 +168,17 @@ def exact(index: int, number: int) -> Module:
     order(m, module, it, fold, timestep, lowest)
     limits(m, module, it, active, adds, address, array.commit, timestep, integrated, lowest)
     return m
+
+
+def potentials(m: Module, array: Elaboratable, lane: int, fold: int, folds: int
+               ) -> tuple[Value, Value]:
+    """What is stored of a lane's potential in one of several folds, and what it begins with."""
+    lanes, depth = inside(array), 1 << (folds - 1).bit_length()
+    low, high = (sum(len(signal(lanes, f"potential_{before}")) for before in range(end))
+                 for end in (lane, lane + 1))
+    kept, initial = (holds(m, submodule(lanes, "stored"), Const(fold + depth * region.value, 8))
+                     [low:high].as_signed() for region in (Region.STORED, Region.INITIAL))
+    return kept, initial
 
 
 def delayed(m: Module, value: Value, name: str) -> Value:
@@ -246,12 +265,17 @@ def proofs() -> Iterator[tuple[str, Proof]]:
 
 def faults(index: int, number: int) -> tuple[Mutation, ...]:
     """Potentials that are a bit too narrow for what the neuron reaches within `SEARCHED` cycles; a
-    threshold that is not subtracted."""
+    threshold that is not subtracted, a spike below it; an event that is taken while a fold is
+    closed."""
     it = neuron(index, number)
     width = it.width(SEARCHED // (len(it.falls) + 2 * it.folds))
     spare = max(network().widths[index].potentials[it.lane::SPEC.lanes[index]]) - width
     return (Mutation("neuron_array.py", WIDTH, f"{WIDTH} - {spare + 1}"),
-            Mutation("neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "bias[lane]"))
+            Mutation("neuron_array.py", "Mux(fires, rest[lane], bias[lane])", "bias[lane]"),
+            Mutation("neuron_array.py", "self.spikes[lane].eq(potential >= 0)",
+                     "self.spikes[lane].eq(potential < 0)"),
+            Mutation("layer.py", "[operation.eq(Operation.FIRE), ",
+                     "[operation.eq(Operation.FIRE), self.events.ready.eq(1), "))
 
 
 SEARCHED = 120

@@ -61,5 +61,5 @@ PROOFS = {
     "parameter_rows_initial": Proof(
         "ParameterRows, 2 rows of initial potentials", PROPERTY, partial(rows, 0, 2),
         (Mutation("parameter_rows.py", "with m.If(round_ == self._rounds - 1):", "with m.If(0):"),
-         )),
+         Mutation("parameter_rows.py", "with m.If(sent.ready):", "with m.If(1):"))),
 }

@@ -114,6 +114,9 @@ PROOFS = {
         (Mutation("readout.py", "currents.current > best", "currents.current >= best"),
          Mutation("readout.py", "Mux(word.first, 0, stored[lane])", "stored[lane]"),
          Mutation("readout.py", "known & advance, advance, currents", "known, advance, currents"),
-         Mutation("readout.py", "fold.eq(Mux(word.last, 0, fold + 1))", "fold.eq(fold + 1)")),
+         Mutation("readout.py", "fold.eq(Mux(word.last, 0, fold + 1))", "fold.eq(fold + 1)"),
+         Mutation("readout.py", "self.words.ready.eq(may_select & (", "self.words.ready.eq(0 & ("),
+         Mutation("readout.py", "advance.eq(~self.results.valid | self.results.ready)",
+                  "advance.eq(1)")),
         3),
 }

@@ -68,6 +68,7 @@ def folds_of_timesteps(most: int, folds: int) -> Module:
         m.d.sync += followed.eq(0)
     m.d.comb += [Assert(~(replay.replayed.valid & is_there & followed) | (sent == value)),
                  Assert((filled - drained)[:2] <= 2),
+                 Assert(replay.collected.ready == ((filled - drained)[:2] != 2)),
                  Assert(~replay.replayed.valid | (filled != drained))]
     waits(m, (filled != drained) & ~replay.replayed.valid, 1)
 
@@ -91,14 +92,23 @@ def folds_of_timesteps(most: int, folds: int) -> Module:
     return m
 
 
-PROPERTY = "every item is sent once a fold, unchanged, in order; offers stand"
+PROPERTY = ("every item is sent once a fold, unchanged, in order; it takes items while a half is "
+            "empty; offers stand")
+FAULTS = tuple(Mutation("replay.py", *change) for change in (
+    ("collected.ready.eq(halves.can_fill)", "collected.ready.eq(0)"),
+    ("collected.ready.eq(halves.can_fill)", "collected.ready.eq(1)"),
+    ("fetch.eq(halves.can_drain & (", "fetch.eq(("),
+    ("sent.valid.eq(fetch | (sent.valid & ~taken))", "sent.valid.eq(fetch)"),
+    ("sent.valid.eq(fetch | (sent.valid & ~taken))", "sent.valid.eq(0)")))
 PROOFS = {
     "replay_three_folds": Proof(
         "Replay, 6 items, 3 folds", PROPERTY, partial(folds_of_timesteps, 6, 3),
-        (Mutation("replay.py", "with m.If(fold == self._folds - 1):",
+        (*FAULTS,
+         Mutation("replay.py", "with m.If(fold == self._folds - 1):",
                   "with m.If(fold == max(self._folds - 2, 0)):"),
          Mutation("replay.py", "read.en.eq(~sent.valid | sent.ready)", "read.en.eq(1)")), 2),
     "replay_one_item": Proof(
         "Replay, 1 item, 2 folds", PROPERTY, partial(folds_of_timesteps, 1, 2),
-        (Mutation("replay.py", "(~sent.valid | taken) & ~closes)", "(~sent.valid | taken))"),), 2),
+        (*FAULTS,
+         Mutation("replay.py", "(~sent.valid | taken) & ~closes)", "(~sent.valid | taken))")), 2),
 }

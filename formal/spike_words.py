@@ -37,9 +37,9 @@ from .harness import (
 )
 from .lfsr import power
 
-N_INPUT, LANES, TIMESTEPS, WIDTH = 5, 2, 2, 3
-ROWS = -(-N_INPUT // LANES)
-"""Three words a timestep, the last of them not full."""
+N_INPUT, LANES, BEATS, TIMESTEPS, WIDTH = 9, 4, 2, 2, 3
+ROWS, TRANSFERS = -(-N_INPUT // LANES), -(-N_INPUT // BEATS)
+"""Three words a timestep and five transfers an image, the last of them not full."""
 ROUNDS = ROWS * TIMESTEPS
 STAGES = 3
 """Cycles from reading a row to its commit."""
@@ -52,10 +52,10 @@ def network(encoder: str) -> IntegerNetwork:
 
 
 def encoder() -> Module:
-    """Transfers of an intensity; words of two."""
+    """Transfers of two intensities; words of four."""
     m = new()
     snn = network("lfsr")
-    m.submodules.encoder = encoder = SpikeEncoder(snn, AcceleratorSpec((3, 2), 1, LANES))
+    m.submodules.encoder = encoder = SpikeEncoder(snn, AcceleratorSpec((3, 2), BEATS, LANES))
     module = inside(encoder)
     in_range(m, encoder)
     transfers = encoder.intensities
@@ -65,18 +65,18 @@ def encoder() -> Module:
 
     # The intensity that is followed: input ``j`` of an image in the half that is chosen.
     j, half = AnyConst(range(N_INPUT)), AnyConst(1)
-    loaded, filled, drained = Signal(range(N_INPUT)), Signal(2), Signal(2)
+    loaded, filled, drained = Signal(range(TRANSFERS)), Signal(2), Signal(2)
     followed, intensity = Signal(), Signal(WIDTH)
     m.d.comb += Assume(j < N_INPUT)
     issue, ends = signal(module, "issue"), signal(module, "ends")
     row, timestep = signal(module, "row"), signal(module, "round")
     is_there = followed & issue & (row == j // LANES) & (drained[0] == half)
     with m.If(is_taken(transfers)):
-        is_last = loaded == N_INPUT - 1
+        is_last = loaded == TRANSFERS - 1
         m.d.sync += [loaded.eq(Mux(is_last, 0, loaded + 1)), filled.eq(filled + is_last)]
     m.d.sync += drained.eq(drained + (issue & ends))
-    with m.If(is_taken(transfers) & (loaded == j) & (filled[0] == half) & AnySeq(1)):
-        m.d.sync += [followed.eq(1), intensity.eq(transfers.payload[0])]
+    with m.If(is_taken(transfers) & (loaded == j // BEATS) & (filled[0] == half) & AnySeq(1)):
+        m.d.sync += [followed.eq(1), intensity.eq(transfers.payload[j % BEATS])]
     with m.Elif(is_there & (timestep == TIMESTEPS - 1)):
         m.d.sync += followed.eq(0)
 
@@ -96,6 +96,8 @@ def encoder() -> Module:
     m.d.comb += [number.eq((place // ROWS) * N_INPUT + j),
                  Assert(issue == encoder.trace.valid),
                  Assert(submodule(module, "queue").word.spikes == encoder.trace.spikes),
+                 Assert(~encoder.trace.valid | (encoder.trace.spikes & ~neurons_of(
+                     place % ROWS, LANES, N_INPUT) == 0)),
                  Assert(~checked | (place % ROWS == j // LANES)),
                  Assert(~checked | (encoder.trace.spikes.bit_select(j % LANES, 1)
                                     == (Array(draws)[number] < value + value[-1])))]
@@ -109,11 +111,11 @@ def encoder() -> Module:
     kept = holds(m, submodule(module, "image"), j // LANES + half * rows_of_half)
     helps(m, timestep * ROWS + row == Mux(ahead >= ROUNDS, ahead - ROUNDS, ahead),
           encoder.trace.timestep * ROWS + encoder.trace.word == place, encoder.trace.word < ROWS,
-          owed == sum(on_way[1:], on_way[0]), row < ROWS, timestep < TIMESTEPS, loaded < N_INPUT,
-          signal(module, "loaded") == loaded,
+          owed == sum(on_way[1:], on_way[0]), row < ROWS, timestep < TIMESTEPS,
+          loaded < TRANSFERS, signal(module, "loaded") == loaded,
           (filled != drained) | ((row == 0) & (timestep == 0)),
           signal(inside(submodule(module, "lfsr")), "state") == Array(states)[stepped],
-          ~followed | is_full | ((filled[0] == half) & (loaded > j)),
+          ~followed | is_full | ((filled[0] == half) & (loaded > j // BEATS)),
           ~(followed & is_full & (drained[0] == half) & (timestep == TIMESTEPS - 1))
           | (row <= j // LANES),
           ~followed | (kept.word_select(j % LANES, WIDTH) == intensity))
@@ -132,17 +134,19 @@ def states_of_rows(snn: IntegerNetwork) -> list[Const]:
 
 
 def spike_input() -> Module:
-    """Transfers of two bits, which are the words."""
+    """Transfers of four bits, which are the words."""
     m = new()
     m.submodules.source = source = SpikeInput(network("events"), AcceleratorSpec((3, 2), LANES))
     module = inside(source)
     offers(m, source.spikes, "spikes")
-    place, _ = commits_in_order(m, source, source.trace.word, submodule(module, "queue"),
-                                LANES, ROWS, TIMESTEPS)
-    beyond = Mux(place % ROWS == ROWS - 1, 2**(N_INPUT - (ROWS - 1) * LANES) - 1, 2**LANES - 1)
+    queue = submodule(module, "queue")
+    place, _ = commits_in_order(m, source, source.trace.word, queue, LANES, ROWS, TIMESTEPS)
+    inputs = neurons_of(place % ROWS, LANES, N_INPUT)
     m.d.comb += [Assert(source.trace.valid == is_taken(source.spikes)),
+                 Assert(source.spikes.ready == queue.room),
+                 Assert(queue.word.spikes == source.trace.spikes),
                  Assert(~source.trace.valid | (source.trace.spikes
-                                               == (Value.cast(source.spikes.payload) & beyond)))]
+                                               == (Value.cast(source.spikes.payload) & inputs)))]
     helps(m, source.trace.timestep * ROWS + source.trace.word == place, source.trace.word < ROWS)
     return m
 
@@ -172,11 +176,21 @@ def commits_in_order(m: Module, source, row: Value, queue: ReservedQueue, lanes:
     return place, owed
 
 
-PROPERTY = "a word a row and timestep, in order, with the spikes it must have; none is lost"
+def neurons_of(row: Value, lanes: int, count: int) -> Value:
+    """Lanes of a row that have one of so many neurons, or inputs."""
+    rows = -(-count // lanes)
+    return Mux(row == rows - 1, 2**(count - (rows - 1) * lanes) - 1, 2**lanes - 1)
+
+
+PROPERTY = ("a word a row and timestep, in order, with the spikes it must have, and no others; "
+            "none is lost; it waits for nothing but its input and room; offers stand")
+FALLS = Mutation("reserved_queue.py", "self.words.valid.eq(fetch | (self.words.valid & ~taken))",
+                 "self.words.valid.eq(fetch)")
+"""Words are not offered until they are taken."""
 PROOFS = {
     "encoder": Proof(
         f"SpikeEncoder, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, encoder,
-        tuple(Mutation("encoder.py", *change) for change in (
+        (FALLS, *(Mutation("encoder.py", *change) for change in (
             ("lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),
             ("halves.can_drain & queue.room", "halves.can_drain"),
             ("Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +"),
@@ -188,16 +202,19 @@ PROOFS = {
             ("row.eq(Mux(closes, 0, row + 1))\n            with m.If(closes):\n                "
              "m.d.sync += round_.eq(Mux(round_ ==",
              "row.eq(row + 1)\n            with m.If(closes):\n                "
-             "m.d.sync += round_.eq(Mux(round_ =="))),
-        5),
+             "m.d.sync += round_.eq(Mux(round_ =="),
+            ("fires & inputs", "fires")))), 5),
     "spike_input": Proof(
         f"SpikeInput, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, spike_input,
-        tuple(Mutation("spike_input.py", *change) for change in (
+        (FALLS, *(Mutation("spike_input.py", *change) for change in (
             ("commit.eq(self.spikes.valid & queue.room)", "commit.eq(self.spikes.valid)"),
             ("Mux(closes, 2**remainder - 1, 2**lanes - 1)", "(2**lanes - 1)"),
             ("word.base.eq(row * lanes)", "word.base.eq(row)"),
             ("queue.push.eq(commit & matters)", "queue.push.eq(commit)"),
             ("queue.drop.eq(commit & ~matters)", "queue.drop.eq(commit)"),
             ("row.eq(Mux(closes, 0, row + 1))", "row.eq(row + 1)"),
-            ("self.spikes.ready.eq(queue.room)", "self.spikes.ready.eq(1)"))), 2),
+            ("self.spikes.ready.eq(queue.room)", "self.spikes.ready.eq(1)"),
+            ("self.spikes.ready.eq(queue.room)", "self.spikes.ready.eq(0)"),
+            ("word.spikes.eq(spikes)", "word.spikes.eq(0)"),
+            ("queue.reserve.eq(commit)", "queue.reserve.eq(0)")))), 2),
 }

@@ -105,6 +105,7 @@ PROOFS = {
          Mutation("uart.py", "with m.If(~self.bytes.valid | self.bytes.ready):", "with m.If(1):"),
          Mutation("uart.py", "self.bytes.payload.error.eq(lost | ~line)",
                   "self.bytes.payload.error.eq(~line)"),
-         Mutation("uart.py", "done.eq((wait == 0) & (left == 0))", "done.eq(left == 0)")),
+         Mutation("uart.py", "done.eq((wait == 0) & (left == 0))", "done.eq(left == 0)"),
+         Mutation("uart.py", "self.tx.eq(rest[0])", "self.tx.eq(~rest[0])")),
         horizon=130, further=0),
 }

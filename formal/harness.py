@@ -148,10 +148,16 @@ def offers(m: Module, stream, name: str) -> Signal:
 
 def takes(m: Module, stream, name: str):
     """Let the environment take what a component offers, whenever it likes; the offer must stand."""
-    payload = Value.cast(stream.payload)
     m.d.comb += stream.ready.eq(AnySeq(1))
+    stands(m, stream, name, src_loc_at=1)
+
+
+def stands(m: Module, stream, name: str, *, src_loc_at: int = 0):
+    """Assert that an offer stands until it is taken."""
+    payload = Value.cast(stream.payload)
     waited, before = past(m, stream.valid & ~stream.ready, name), past(m, payload, name)
-    m.d.comb += Assert(~waited | (stream.valid & (payload == before)), src_loc_at=1)
+    m.d.comb += Assert(~waited | (stream.valid & (payload == before)),
+                         src_loc_at=1 + src_loc_at)
 
 
 def is_taken(stream) -> Value:

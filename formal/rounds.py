@@ -210,9 +210,10 @@ def proofs() -> Iterator[tuple[str, Proof]]:
         "layer by layer, 3 folds, 5 inputs", replace(small(), schedule="layer_by_layer"), spec, 0,
         ("layer.py", "phase.eq(Mux(phase == len(parts) - 1, 0, phase + 1))", "phase.eq(0)"),
         ROWS, DROP)
+    wide = small(weight_width=8)        # a parameter is a row or two
     yield "layer_loaded", proof(
-        "loaded, 3 folds, 5 inputs", small(), replace(spec.with_loading(small()), store_parts=2),
-        0, ("parameter_rows.py", "self._n_input + row", "self._n_input + row + 1"),
+        "loaded, 3 folds, 5 inputs", wide, replace(spec.with_loading(wide), store_parts=2), 0,
+        ("parameter_rows.py", "self._n_input + row", "self._n_input + row + 1"),
         ("fold_store.py", "Mux(self.fold == self._folds - 1, 0, self.fold + 1)", "self.fold + 1"),
         ("layer.py", "left.eq(left - 1)", "left.eq(left)"), DROP)
 

@@ -51,7 +51,7 @@ def uses() -> Module:
     m.d.comb += [Value.cast(port).eq(AnySeq(len(Value.cast(port)))) for port in (
         link.sent.ready, link.transfers.ready, link.load.ready, link.results.payload,
         link.results.valid, link.input_events, link.hidden_events, link.restarted, link.restarts)]
-    # Otherwise the link says that something is wrong.
+    # As accelerator.py has proved of one image; the link tells it if it is not so.
     m.d.comb += Assume(~link.results.valid | link.computes)
 
     kept, closing = buffer.end & buffer.keep, past(m, buffer.end, "end")

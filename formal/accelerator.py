@@ -117,8 +117,8 @@ def image() -> Module:
     cycles = Signal(range(LATENCY + 2))
     with m.If((sent > 0) & ~done & ~stall | is_taken(transfers)):
         m.d.sync += cycles.eq(cycles + 1)
-    held = [(stalls < most - 1) | stands_still, done | (cycles < LATENCY), ~done | ~results.valid,
-            ~past(m, done, "done") | is_at_rest(state)]
+    held = [(stalls < most - 1) | stands_still, done | (cycles < LATENCY),
+            (is_sent & ~done) | ~results.valid, ~past(m, done, "done") | is_at_rest(state)]
     result, got = golden.run(network(), images()), results.payload
     for neuron in range(SHAPE[-1]):
         is_its = results.valid & (taken == neuron)

@@ -23,7 +23,7 @@ def rows() -> Module:
         store.load.word, store.load.data)]
     module = inside(store)
     rows = submodule(module, "stored").depth
-    # As layer.py has proved of it; and whoever loads has addresses of the store alone.
+    # As rounds.py has proved of it; and whoever loads has addresses of the store alone.
     m.d.comb += [Assume(store.fold < FOLDS), Assume(~store.load.enable | (store.load.row < rows))]
     in_range(m, store)
     helps(m, signal(module, "read_part") < PARTS, signal(module, "write_part") < PARTS,

@@ -107,17 +107,20 @@ def memories(component: Elaboratable, path: str = "") -> Iterator[tuple[str, Mem
 
 def in_range(m: Module, component: Elaboratable, matters: Mapping[str, Value] | None = None):
     """Assert of all memories inside a component that a port which is enabled has an address below
-    the depth; of a memory that ``matters`` names only while what is read can matter.
+    the depth; of a memory, or a port by its number, that ``matters`` names, only while what is read
+    can matter.
 
     An address whose values are all below the depth is in range by construction: nothing is
     asserted. To be called before `holds` is, whose ports are none of the component's.
     """
     for place, held in memories(component):
-        for port in (*held.read_ports, *held.write_ports):
+        for number, port in enumerate((*held.read_ports, *held.write_ports)):
             fills = 1 << len(port.addr) == held.depth
             PORTS["filled" if fills else "asserted"] += 1
             if not fills:
-                used = Value.cast(port.en).any() & (matters or {}).get(place, Const(1))
+                known = matters or {}
+                can_matter = known.get(f"{place}.{number}", known.get(place, Const(1)))
+                used = Value.cast(port.en).any() & can_matter
                 m.d.comb += Assert(~used | (port.addr < held.depth), src_loc_at=1)
 
 
@@ -148,10 +151,16 @@ def offers(m: Module, stream, name: str) -> Signal:
 
 def takes(m: Module, stream, name: str):
     """Let the environment take what a component offers, whenever it likes; the offer must stand."""
-    payload = Value.cast(stream.payload)
     m.d.comb += stream.ready.eq(AnySeq(1))
+    stands(m, stream, name, src_loc_at=1)
+
+
+def stands(m: Module, stream, name: str, *, src_loc_at: int = 0):
+    """Assert that an offer stands until it is taken."""
+    payload = Value.cast(stream.payload)
     waited, before = past(m, stream.valid & ~stream.ready, name), past(m, payload, name)
-    m.d.comb += Assert(~waited | (stream.valid & (payload == before)), src_loc_at=1)
+    m.d.comb += Assert(~waited | (stream.valid & (payload == before)),
+                         src_loc_at=1 + src_loc_at)
 
 
 def is_taken(stream) -> Value:

@@ -20,8 +20,9 @@ from . import ROOT, harness
 from .harness import Proof
 
 MODULES = ("lfsr", "double_buffer", "reserved_queue", "spike_words", "serializer", "replay",
-           "parameter_rows", "layer", "fold_store", "readout", "uart", "framing", "frame_buffer",
-           "contents", "answers", "axi_stream", "axi_lite", "neurons", "accelerator")
+           "parameter_rows", "layer", "rounds", "fold_store", "readout", "uart", "framing",
+           "frame_buffer", "contents", "answers", "link", "axi_stream", "axi_lite", "neurons",
+           "accelerator")
 """Files with proofs, in the order of the table."""
 QUICK = ("reserved_queue_register", "fold_store", "neuron_1_9")
 """Those that `make test` runs."""

@@ -43,7 +43,7 @@ def results() -> Module:
     waited = offers(m, words, "words")
     takes(m, readout.results, "results")
 
-    # A word a fold and timestep, as layer.py has proved of what comes before it.
+    # A word a fold and timestep, as rounds.py has proved of what comes before it.
     position = Signal(range(POSITIONS))
     fold = position % FOLDS
     is_final = position // FOLDS == TIMESTEPS - 1

@@ -159,8 +159,7 @@ def stands(m: Module, stream, name: str, *, src_loc_at: int = 0):
     """Assert that an offer stands until it is taken."""
     payload = Value.cast(stream.payload)
     waited, before = past(m, stream.valid & ~stream.ready, name), past(m, payload, name)
-    m.d.comb += Assert(~waited | (stream.valid & (payload == before)),
-                         src_loc_at=1 + src_loc_at)
+    m.d.comb += Assert(~waited | (stream.valid & (payload == before)), src_loc_at=1 + src_loc_at)
 
 
 def is_taken(stream) -> Value:

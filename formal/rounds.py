@@ -5,13 +5,14 @@ range.
 them. layer.py has the same, and more, of the layer that there is most often.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import NamedTuple
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, Module, Mux, Signal, Value
 from common import random_network
 from test_mutations import Mutation
 
@@ -79,11 +80,17 @@ def rounds(network: IntegerNetwork, spec: AcceleratorSpec, index: int) -> Module
     with m.If(closed):
         m.d.sync += [owes.eq(0), fold.eq(Mux(is_last, 0, fold + 1)),
                      round_.eq(Mux(is_last, Mux(round_ == len(parts) - 1, 0, round_ + 1), round_))]
-    demands(m, ~events.ready | (takes & ~owes), ~current | (draws & ~owes),
-            (operation == Operation.SYNAPSE) == (came & events.payload.spike))
-    demands(m, ~(closed | fire) | (owes == (takes | draws)), ~fire | fires,
-            *((operation != end) | closed for end in set(ends)))
-    demands(m, queue.reserve == fire, ~fire | queue.room)
+    closes = reduce(or_, (operation == end for end in (
+        Operation.KEEP, Operation.DOUBLE, Operation.SETTLE, Operation.ADVANCE)))
+    m.d.comb += [
+        Assert(~events.ready | (takes & ~owes)),
+        Assert(~current | (draws & ~owes)),
+        Assert((operation == Operation.SYNAPSE) == (came & events.payload.spike)),
+        Assert(~(closed | fire) | (owes == (takes | draws))),
+        Assert(~closes | closed),
+        Assert(~fire | fires),
+        Assert(~fire | queue.room),
+        Assert(queue.reserve == fire)]
     idle = ~came & (operation == Operation.IDLE)
     waited = waits(m, idle & (~takes | owes | events.valid) & queue.room, most)
     if spec.loaded:
@@ -99,8 +106,12 @@ def rounds(network: IntegerNetwork, spec: AcceleratorSpec, index: int) -> Module
     trace, word, last = layer.trace, queue.word, then.fold == folds - 1
     number = Array(numbers)[then.round]
     matters = trace.spikes.any() | last
-    demands(m, trace.valid == then.fires, ~then.fires | (trace.fold == then.fold),
-            ~then.fires | (trace.timestep == number), word.spikes == ~trace.spikes)
+    m.d.comb += [
+        Assert(trace.valid == then.fires),
+        Assert(~then.fires | (trace.fold == then.fold)),
+        Assert(~then.fires | (trace.timestep == number)),
+        Assert(~then.fires | (word.last == last)),
+        Assert(word.spikes == ~trace.spikes)]
     due = Signal(range(folds))
     with m.If(then.fires):
         m.d.sync += due.eq(Mux(last, 0, due + 1))
@@ -114,21 +125,18 @@ def rounds(network: IntegerNetwork, spec: AcceleratorSpec, index: int) -> Module
               (is_in(module, "CLOSE") | advances) & (owes == (takes | draws))),
           (due + sum(on_way[1:], on_way[0])) % folds == Mux(fires, fold + advances, 0) % folds)
     if index == len(network.layers) - 1:
-        demands(m, queue.push == then.fires, ~queue.drop, ~then.fires | Cat(
-            word.last == last, word.first == (number == 0),
-            word.final == (number == TIMESTEPS - 1)).all())
+        m.d.comb += [
+            Assert(queue.push == then.fires),
+            Assert(~queue.drop),
+            Assert(~then.fires | (word.first == (number == 0))),
+            Assert(~then.fires | (word.final == (number == TIMESTEPS - 1)))]
     else:
-        demands(m, queue.push == (then.fires & matters), queue.drop == (then.fires & ~matters),
-                ~then.fires | Cat(word.last == last,
-                                  word.base == then.fold * spec.lanes[index]).all())
+        m.d.comb += [
+            Assert(queue.push == (then.fires & matters)),
+            Assert(queue.drop == (then.fires & ~matters)),
+            Assert(~then.fires | (word.base == then.fold * spec.lanes[index]))]
         helps(m, word.base == due * spec.lanes[index])
     return m
-
-
-def demands(m: Module, *conditions: Value):
-    """Assert conditions that belong together."""
-    for condition in conditions:
-        m.d.comb += Assert(condition, src_loc_at=1)
 
 
 class Then(NamedTuple):
@@ -171,13 +179,14 @@ def loads(m: Module, layer: Layer, module: Module, network: IntegerNetwork, spec
 
 
 def proof(kind: str, network: IntegerNetwork, spec: AcceleratorSpec, index: int,
-          *faults: tuple[str, str, str]) -> Proof:
+          *faults: tuple[str, str, str], excused: Mapping[str, str] | None = None) -> Proof:
     """That of a layer."""
     return Proof(f"Layer, {kind}", "folds are closed in turn, in rounds as the image demands, and "
                  "are committed so, with a place reserved for each; addresses are in range; it "
                  "waits for nothing but events and room", partial(rounds, network, spec, index),
                  tuple(Mutation(*fault) for fault in (*FAULTS, *faults)),
-                 spec.fire_latency(network, index) + 2, horizon=60, further=0)
+                 spec.fire_latency(network, index) + 2, horizon=60, further=0,
+                 excused=excused or {})
 
 
 def proofs() -> Iterator[tuple[str, Proof]]:
@@ -189,42 +198,60 @@ def proofs() -> Iterator[tuple[str, Proof]]:
         "output, 3 folds, 5 inputs", small(), spec, 1,
         ("layer.py", "word.first.eq(executed.is_first)", "word.first.eq(executed.is_final)"),
         ("layer.py", "word.final.eq(executed.is_final)", "word.final.eq(executed.is_first)"),
-        ("layer.py", "last = executed.fold == self._folds - 1",
-         "last = executed.fold == self._folds - 2"),
         ("layer.py", "queue.push.eq(commit), ", "queue.push.eq(commit & neurons.spikes.any()), "),
+        ("layer.py", "queue.push.eq(commit), ", "queue.push.eq(commit), queue.drop.eq(commit), "),
         ("layer.py", 'executed = fetched.delayed(m, "executed")', "executed = fetched"),
-        ("layer.py", "with m.If(room):", "with m.If(1):"), ROWS)
+        ("layer.py", "with m.If(room):", "with m.If(1):"), ROWS, excused=ALWAYS_FIRES)
     yield "layer_direct", proof(
         "direct input, saturating, 3 folds, 5 inputs",
         replace(small(membrane_width=4), encoder="direct"), spec, 0,
         ("layer.py", "operation.eq(Operation[closes.name])", "operation.eq(Operation.KEEP)"),
         ("layer.py", 'm.next = "ADVANCE"', 'm.next = "ADD"'),
         ("layer.py", "region.eq(Region.STORED)", "region.as_value().eq(3)"),
-        ("neuron_array.py", "read.addr.eq(self.fold), ", "read.addr.eq(self.fold + 1), "), DROP)
+        ("neuron_array.py", "read.addr.eq(self.fold), ", "read.addr.eq(self.fold + 1), "),
+        FIRES, *WORDS, excused=FAR)
     yield "layer_ports", proof(
         "two ports, 17 folds, 2 inputs", random_network((2, 17, 3), timesteps=TIMESTEPS),
         AcceleratorSpec((1, 1), 1, ports=(2, 1)), 0,
         ("layer.py", "events.payload.second_address)", "events.payload.second_address + 1)"),
-        ("neuron_array.py", "read.addr.eq(self.fold)\n", "read.addr.eq(self.fold + 1)\n"), DROP)
+        ("neuron_array.py", "read.addr.eq(self.fold)\n", "read.addr.eq(self.fold + 1)\n"),
+        *WORDS, excused=ALWAYS_FIRES | FAR)
     yield "layer_at_once", proof(
         "layer by layer, 3 folds, 5 inputs", replace(small(), schedule="layer_by_layer"), spec, 0,
         ("layer.py", "phase.eq(Mux(phase == len(parts) - 1, 0, phase + 1))", "phase.eq(0)"),
-        ROWS, DROP)
+        ROWS, FIRES, *WORDS, excused=FAR)
     wide = small(weight_width=8)        # a parameter is a row or two
     yield "layer_loaded", proof(
         "loaded, 3 folds, 5 inputs", wide, replace(spec.with_loading(wide), store_parts=2), 0,
         ("parameter_rows.py", "self._n_input + row", "self._n_input + row + 1"),
         ("fold_store.py", "Mux(self.fold == self._folds - 1, 0, self.fold + 1)", "self.fold + 1"),
-        ("layer.py", "left.eq(left - 1)", "left.eq(left)"), DROP)
+        ("layer.py", "left.eq(left - 1)", "left.eq(left)"), *WORDS,
+        excused=ALWAYS_FIRES | FAR)
 
 
 FAULTS = (
     ("layer.py", "Mux(events.payload.spike, ", "Mux(1, "),
     ("layer.py", "with m.If(events.payload.last):", "with m.If(events.payload.spike):"),
+    ("layer.py", "operation.eq(Operation.IDLE)\n",
+     "[operation.eq(Operation.IDLE), events.ready.eq(1)]\n"),
+    ("layer.py", "Operation.IDLE))\n", "Operation.CURRENT))\n"),
+    ("layer.py", "Operation.IDLE))\n", "Operation.SETTLE))\n"),
     ("layer.py", "queue.reserve.eq(1)]", "queue.reserve.eq(0)]"),
-    ("neuron_array.py", "m.d.comb += self.commit.eq(", "m.d.sync += self.commit.eq("),
-    ("layer.py", "with m.If(room):", "with m.If(0):"))
+    ("layer.py", "with m.If(room):", "with m.If(0):"),
+    ("layer.py", "trace.fold.eq(executed.fold)", "trace.fold.eq(executed.timestep)"),
+    ("layer.py", "trace.timestep.eq(executed.timestep)", "trace.timestep.eq(executed.fold)"),
+    ("layer.py", "last = executed.fold == self._folds - 1",
+     "last = executed.fold == self._folds - 2"),
+    ("layer.py", "word.spikes.eq(~neurons.spikes)", "word.spikes.eq(neurons.spikes)"),
+    ("neuron_array.py", "m.d.comb += self.commit.eq(", "m.d.sync += self.commit.eq("))
 """Those of every layer."""
+WORDS = (
+    ("layer.py", "queue.push.eq(commit & matters)", "queue.push.eq(commit)"),
+    ("layer.py", "queue.drop.eq(commit & ~matters)", "queue.drop.eq(commit)"),
+    ("layer.py", "base.eq(Mux(last, 0, base + self._lanes))", "base.eq(base + self._lanes)"))
+"""Of every layer but the output."""
 ROWS = ("layer.py", "base.eq(Mux(is_last_fold, 0, base + n_rows))]", "base.eq(base + n_rows)]")
-DROP = ("layer.py", "queue.drop.eq(commit & ~matters)", "queue.drop.eq(commit)")
+FIRES = ("layer.py", "operation.eq(Operation[closes.name])", "operation.eq(Operation.FIRE)")
+ALWAYS_FIRES = {"~fire | fires": "all of its rounds fire"}
+FAR = {"~fire | queue.room": "its queue is full too late for a search, but `layer_output` has it"}
 PROOFS = dict(proofs())

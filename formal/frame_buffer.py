@@ -50,6 +50,7 @@ def frames() -> Module:
     m.d.comb += [Assert(closing | (buffer.length == written)),
                  Assert(closing | (buffer.overflow == lost)),
                  Assert(buffer.empty == (queued == 0)),
+                 Assert(buffer.waiting == queued),
                  Assert(~valid | (buffer.last == (queued == 1)))]
     waits(m, (queued != 0) & ~valid, 1)
 
@@ -85,6 +86,7 @@ PROOFS = {
         (Mutation("frame_buffer.py", "kept.eq(tail - CRC_BYTES)", "kept.eq(tail)"),
          Mutation("frame_buffer.py", "some & (~self.bytes.valid | self.bytes.ready)", "some"),
          Mutation("frame_buffer.py", "write.en.eq(self.write & ~full)", "write.en.eq(self.write)"),
-         Mutation("frame_buffer.py", "[tail.eq(kept), self.overflow.eq(0)]", "[tail.eq(kept)]")),
+         Mutation("frame_buffer.py", "[tail.eq(kept), self.overflow.eq(0)]", "[tail.eq(kept)]"),
+         Mutation("frame_buffer.py", "kept - head + self.bytes.valid", "kept - head")),
         2),
 }

@@ -12,7 +12,7 @@ from amaranth.hdl import Array, Assert, Assume, Module, Mux, Signal, Value
 from amaranth.lib import data
 from test_mutations import Mutation
 
-from sc_neurocore.gateware.link import Link
+from sc_neurocore.gateware.link import Link, Use
 from sc_neurocore.protocol import (
     CONSTANTS,
     CRC_BYTES,
@@ -24,7 +24,7 @@ from sc_neurocore.protocol import (
 )
 
 from . import harness
-from .harness import Proof, inside, new, offers, past, stands, submodule
+from .harness import Proof, helps, inside, new, offers, past, signal, stands, submodule
 
 ADDRESS_BITS = 5
 
@@ -54,12 +54,19 @@ def uses() -> Module:
     # As accelerator.py has proved of one image; the link tells it if it is not so.
     m.d.comb += Assume(~link.results.valid | link.computes)
 
+    module = inside(link)
+    astray, owed, use = (signal(module, name) for name in ("astray", "owed", "use"))
     kept, closing = buffer.end & buffer.keep, past(m, buffer.end, "end")
     m.d.comb += [Assert(~(buffer.write & buffer.end)),
                  Assert(~closing | ~(buffer.write | buffer.end)),
                  Assert(~kept | ~buffer.overflow),
                  Assert(~kept | (buffer.length >= CRC_BYTES)),
-                 Assert(~(words.restart & words.bytes.valid))]
+                 Assert(~(words.restart & words.bytes.valid)),
+                 Assert(~astray)]
+    head, tail, limit = (signal(inside(buffer), name) for name in ("head", "tail", "kept"))
+    helps(m, ~images.begun, (limit - head)[:len(head)] <= (tail - head)[:len(head)],
+          (tail - head)[:len(head)] <= FORMAT.buffer_bytes,
+          owed == Mux(use == Use.IMAGES, buffer.waiting, 0))
     stands(m, images.bytes, "image")
     stands(m, words.bytes, "words")
     stands(m, answers.echo, "echo")
@@ -97,6 +104,9 @@ FAULTS = {
     Mutation("link.py", "buffer.empty & (use != Use.IMAGES)", "buffer.last & (use != Use.IMAGES)"):
         frames(LOAD),
     Mutation("link.py", "known.is_idle & ~known.is_empty", "~known.is_empty"): frames(IMAGE, ECHO),
+    Mutation("frame_buffer.py", "fetch | (self.bytes.valid & ~self.bytes.ready)", "fetch"):
+        frames(ECHO),
+    Mutation("link.py", "Mux(kept, size, 0)", "Mux(kept, size + 1, 0)"): frames(IMAGE),
     Mutation("link.py", "with m.If(finished):", "with m.If(finished | refused):"):
         frames(ECHO) + NO_NUMBER + FLAGS,
 }
@@ -105,5 +115,6 @@ PROOFS = {
     "link": Proof(
         "Link", "its parts are used as their own harnesses assume: the buffer gets no byte with or "
         "just after the end of a frame, and keeps none that is shorter than its CRC or found no "
-        "room; offers stand", uses, tuple(FAULTS), 3, horizon=160, further=0),
+        "room; before an image it holds as many bytes as are owed; offers stand",
+        uses, tuple(FAULTS), 3, horizon=160, further=0),
 }

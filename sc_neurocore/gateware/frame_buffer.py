@@ -41,6 +41,8 @@ class FrameBuffer(wiring.Component):
         The byte on offer is the last of them.
     empty : Out
         All of them have been taken.
+    waiting : Out
+        How many of them have not been taken, modulo twice the depth.
     """
 
     def __init__(self, depth: int):
@@ -48,7 +50,8 @@ class FrameBuffer(wiring.Component):
         super().__init__({
             "data": In(8), "write": In(1), "end": In(1), "keep": In(1),
             "length": Out(range(depth + 1)), "overflow": Out(1),
-            "bytes": Out(stream.Signature(8)), "last": Out(1), "empty": Out(1)})
+            "bytes": Out(stream.Signature(8)), "last": Out(1), "empty": Out(1),
+            "waiting": Out(range(2 * depth))})
 
     def elaborate(self, platform):
         m = Module()
@@ -69,6 +72,7 @@ class FrameBuffer(wiring.Component):
             full.eq((tail ^ head) == depth), self.length.eq((tail - kept)[:len(self.length)]),
             some.eq(head != kept), fetch.eq(some & (~self.bytes.valid | self.bytes.ready)),
             self.last.eq(~some), self.empty.eq(~some & ~self.bytes.valid),
+            self.waiting.eq(kept - head + self.bytes.valid),
             write.addr.eq(tail[:-1]), write.data.eq(self.data), write.en.eq(self.write & ~full),
             read.addr.eq(head[:-1]), read.en.eq(fetch), self.bytes.payload.eq(read.data)]
         m.d.sync += [closing.eq(self.end), head.eq(head + fetch),

@@ -91,7 +91,9 @@ class Link(wiring.Component):
         An image is wholly in the accelerator, and not all of its results are out.
     wrong : Out
         What the link keeps of its images contradicts itself: nothing is there, but not all images
-        are done that were accepted; or there are results, but no image that they could be of.
+        are done that were accepted; there are results, but no image that they could be of; or,
+        before an image, what the buffer holds is not the images that have not gone in, which is
+        told a cycle late.
     """
 
     def __init__(self, format: LinkFormat, constants: bytes, parameters: int = 0,
@@ -128,7 +130,8 @@ class Link(wiring.Component):
 
         following = Signal(8)       # number of the next command that is executed
         use = Signal(Use)
-        refused = self._commands(m, receiver, buffer, answers, following, use)
+        kept = Signal()             # an image is
+        refused = self._commands(m, receiver, buffer, answers, following, use, kept)
         parameters = Const(self._parameters, 32)
         readers = {Use.IMAGES: images.bytes, Use.ECHO: answers.echo}
         if self._load is not None:
@@ -160,19 +163,24 @@ class Link(wiring.Component):
         m.d.comb += answers.variables.eq(Cat(told))
         entered = Signal(8)         # number of the first image that has not all gone in
         still = Signal()
+        owed = Signal.like(buffer.waiting)      # bytes of the images that have not all gone in
+        astray = Signal()
         m.d.comb += [self.computes.eq(entered != answers.done),
                      still.eq(buffer.empty & ~images.begun & (use == Use.IMAGES) & ~self.computes),
                      holds.eq((entered[:ceil_log2(DRAIN_IMAGES)] == 0) & ~images.begun
                               & self.computes),
-                     self.wrong.eq((still & (following != answers.done))
+                     self.wrong.eq((still & (following != answers.done)) | astray
                                    | (self.results.valid & ~self.computes))]
+        size = self._format.image_bytes
+        m.d.sync += [owed.eq(owed + Mux(kept, size, 0) - Mux(images.image_end, size, 0)),
+                     astray.eq((buffer.waiting != owed) & ~images.begun & (use == Use.IMAGES))]
         m.d.sync += [entered.eq(entered + (images.image_end | answers.loaded)),
                      self.still.eq(still), self.busy.eq(~still | ~answers.idle)]
         self._count(m, answers, refused)
         return m
 
     def _commands(self, m: Module, receiver: FrameReceiver, buffer: FrameBuffer,
-                  answers: Answers, following: Value, use: Value) -> Value:
+                  answers: Answers, following: Value, use: Value, kept: Value) -> Value:
         """Take frames in, and execute or refuse each at its end; returns whether it is refused."""
         kind = Signal(8)
         number = Signal(8)
@@ -199,7 +207,8 @@ class Link(wiring.Component):
         with m.If(ends & ~good):
             m.d.comb += [refused.eq(1), answers.fault.eq(Fault.BROKEN)]
         with m.Elif(ends):
-            self._execute(m, kind, known, retained, buffer, answers, following, use, refused)
+            self._execute(m, kind, known, retained, buffer, answers, following, use, kept,
+                          refused)
         with m.If(self.restarted):      # no frame ends so soon
             m.d.comb += [refused.eq(1), answers.fault.eq(Fault.RESTART)]
         return refused
@@ -231,7 +240,7 @@ class Link(wiring.Component):
 
     def _execute(self, m: Module, kind: Value, known: data.View, retained: Value,
                  buffer: FrameBuffer, answers: Answers, following: Value, use: Value,
-                 refused: Value):
+                 kept: Value, refused: Value):
         """Execute the command of a whole frame, or answer it again, or refuse it."""
         loaded = Signal()       # the command before the next one was a LOAD
 
@@ -257,7 +266,7 @@ class Link(wiring.Component):
                 refuse(buffer.overflow | ~known.is_free, Fault.BUSY)
                 refuse(~known.is_image, Fault.LENGTH)
                 with m.Else():
-                    m.d.comb += buffer.keep.eq(1)
+                    m.d.comb += [buffer.keep.eq(1), kept.eq(1)]
                     m.d.sync += [following.eq(following + 1), loaded.eq(0)]
                     with m.If(retained != self._format.slots):
                         m.d.sync += retained.eq(retained + 1)

@@ -106,7 +106,7 @@ FAULTS = {
     Mutation("link.py", "known.is_idle & ~known.is_empty", "~known.is_empty"): frames(IMAGE, ECHO),
     Mutation("frame_buffer.py", "fetch | (self.bytes.valid & ~self.bytes.ready)", "fetch"):
         frames(ECHO),
-    Mutation("link.py", "Mux(kept, size, 0)", "Mux(kept, size + 1, 0)"): frames(IMAGE),
+    Mutation("link.py", "Mux(kept, size, -size)", "Mux(kept, size + 1, -size)"): frames(IMAGE),
     Mutation("link.py", "with m.If(finished):", "with m.If(finished | refused):"):
         frames(ECHO) + NO_NUMBER + FLAGS,
 }

@@ -94,6 +94,7 @@ class Accelerator:
         before = len(self.sink.items)
         self.sink.sample(cycle)
         assert self._design.results__ready.value == 1
+        assert self._design.wrong.value == 0, f"cycle {cycle}"
         size = self._format.transfers
         if len(self.sink.items) > before and len(self.sink.items) % size == 0:
             image = b"".join(item.to_bytes(self._format.transfer_bytes, "little")

@@ -30,7 +30,7 @@ def test_what_the_link_takes_does_not_grow():
     alone = map_verilog(component_text(Accelerator(network, SPEC), "alone"), "alone",
                         "ice40-up5k").area
     # Another Yosys may need a few cells more or less; a change of ours needs a look.
-    assert 680 <= board.luts - alone.luts <= 740
+    assert 720 <= board.luts - alone.luts <= 780
     assert board.block_rams - alone.block_rams == 3
 
 

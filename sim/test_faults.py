@@ -70,6 +70,18 @@ def test_an_answer_that_is_cut_spoils_no_other(board):
     assert noticed >= 8
 
 
+@pytest.mark.parametrize(("module", "name", "bit"), [
+    ("buffer", "head", 7), ("buffer", "kept", 7), ("images", "transfer", 0)])
+def test_bytes_of_other_images_are_noticed_before_there_is_a_result(board, module, name, bit):
+    """Four whole images that it had before, say, and the host never lets the buffer be empty."""
+    program, states = board
+    first, second, _, status = run(program, Flip(named(states, f"board.link.{module}", name), bit,
+                                                 0, 30_000))
+    assert not differences(first, golden.run(NETWORK, IMAGES))
+    assert not differences(second, golden.run(NETWORK, IMAGES[:9]))
+    assert status["restarts"] == 1
+
+
 @pytest.mark.slow
 def test_a_board_that_owes_results_nobody_asked_for_can_be_loaded(tmp_path):
     """Up to 192 of them, which it sends before it takes any more parameters."""

@@ -36,6 +36,7 @@ class LoadedMemory(wiring.Component):
                      write.data.eq(link.load.payload.data), write.en.eq(link.load.valid),
                      link.load.ready.eq(1), read.addr.eq(self.read_address),
                      self.read_data.eq(read.data), self.busy.eq(link.busy),
+                     self.wrong.eq(link.wrong),
                      link.input_events.eq(self.input_events),
                      link.hidden_events.eq(self.hidden_events)]
         for name in ("received", "results"):

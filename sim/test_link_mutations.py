@@ -62,6 +62,8 @@ MUTATIONS = {
     "an overlong frame is taken": ("link", Mutation(
         "link.py", "known.is_idle & ~known.is_empty & ~buffer.overflow",
         "known.is_idle & ~known.is_empty")),
+    "bytes of images are counted wrong": ("link", Mutation(
+        "link.py", "Mux(kept, size, -size)", "Mux(kept, size, -size + 1)")),
     "results that were not sent are skipped": ("link", Mutation(
         "link.py", "answers.again.eq(~known.is_due)", "answers.again.eq(1)")),
     "half a word is loaded": ("link", Mutation(

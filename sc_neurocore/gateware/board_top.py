@@ -98,7 +98,8 @@ class BoardTop(wiring.Component):
         m.d.comb += [of_images.working.eq(link.computes), of_images.moves.eq(result),
                      of_link.working.eq(link.busy),
                      of_link.moves.eq(result | (link.sent.valid & link.sent.ready))]
-        m.d.sync += [restart.eq(of_images.expired | of_link.expired | link.wrong),
+        stops = of_images.expired | of_link.expired | link.wrong
+        m.d.sync += [restart.eq(stops & ~restart),      # what stops is not reset until then
                      link.restarted.eq(restart), link.restarts.eq(link.restarts + restart)]
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), self.busy.eq(link.busy),
                      link.input_events.eq(accelerator.input_events),

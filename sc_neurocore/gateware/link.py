@@ -172,8 +172,9 @@ class Link(wiring.Component):
                      self.wrong.eq((still & (following != answers.done)) | astray
                                    | (self.results.valid & ~self.computes))]
         size = self._format.image_bytes
-        m.d.sync += [owed.eq(owed + Mux(kept, size, 0) - Mux(images.image_end, size, 0)),
-                     astray.eq((buffer.waiting != owed) & ~images.begun & (use == Use.IMAGES))]
+        m.d.sync += astray.eq((buffer.waiting != owed) & ~images.begun & (use == Use.IMAGES))
+        with m.If(kept ^ images.image_end):
+            m.d.sync += owed.eq(owed + Mux(kept, size, -size))
         m.d.sync += [entered.eq(entered + (images.image_end | answers.loaded)),
                      self.still.eq(still), self.busy.eq(~still | ~answers.idle)]
         self._count(m, answers, refused)

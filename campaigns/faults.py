@@ -31,7 +31,7 @@ from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.storage import load_network
 
 from . import ROOT, flipped_rows
-from .flip_choice import STAYS, Flip, choose
+from .flip_choice import STAYS, STAYS_LOADED, Flip, choose
 from .flipped_designs import OUTCOMES, AcceleratorTest, AxiTest, BoardTest, Outcome, Test
 from .flipped_weights import Accuracies, accuracies, draw
 from .tops import board_network
@@ -72,7 +72,13 @@ def is_fault(outcome: Outcome) -> bool:
     """Whether it is something that must not be."""
     return has_watchdog(outcome.design) and (
         outcome.outcome == "hangs" or not outcome.mended
-        or (not outcome.heals and outcome.group not in STAYS))
+        or (not outcome.heals and not may_stay(outcome)))
+
+
+def may_stay(outcome: Outcome) -> bool:
+    """Whether what such a flip leaves wrong may stay so until the design is loaded again."""
+    return outcome.group in STAYS or (outcome.design.endswith("loaded")
+                                      and outcome.group in STAYS_LOADED)
 
 
 def by_group(outcomes: Iterable[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
@@ -104,7 +110,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         those = [one for one in outcomes if has_watchdog(one.design) == guarded]
         hang = sum(one.outcome == "hangs" for one in those)
         wrong = [one for one in those if not one.heals and one.outcome != "hangs"]
-        excused = sum(one.group in STAYS for one in wrong)
+        excused = sum(map(may_stay, wrong))
         lines += ["", f"Of {len(those)} flips in {what} {hang} hang it, and {len(wrong)} others "
                   f"leave it wrong, {excused} of them until parameters are loaded or the FPGA is "
                   "configured again."]

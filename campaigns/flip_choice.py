@@ -19,6 +19,12 @@ again, and why; whatever is flipped elsewhere has to be gone, in a design with a
 images that were under way are done."""
 
 
+STAYS_LOADED = dict.fromkeys(
+    ("link: control", "link: buffers and counters"),
+    "words wait there on their way to the memories, and the CRC of their frame is checked before")
+"""The same of boards that bits are flipped in while they are loaded."""
+
+
 @dataclass(frozen=True)
 class Flip:
     """A bit of state, and the cycle at whose end it is inverted."""

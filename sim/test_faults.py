@@ -106,6 +106,9 @@ def test_no_flipped_bit_hangs_the_board(board):
 
 @pytest.mark.parametrize(("design", "module", "name", "rows", "is_fault"), [
     ("board", "board.link.answers", "kind", 1, True),
+    ("board", "board.link.buffer", "tail", 1, True),
+    ("board, loaded", "board.link.buffer", "tail", 1, False),
+    ("board, loaded", "board.link", "memory", 8, False),
     ("board, loaded", "board.accelerator.layer_0.weight_memory.rows", "rows_0", 8, False),
     ("accelerator, 2 lanes", "accelerator.layer_0", "round", 1, False)])
 def test_what_stays_wrong_is_a_fault_where_it_need_not(design, module, name, rows, is_fault):

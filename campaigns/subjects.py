@@ -89,7 +89,7 @@ class Accelerator:
                 try:
                     report = cosim.verify(network, self.images, self.spec, text=text, lint=False,
                                           folder=folder, cache=CACHE, plusargs=plusargs,
-                                          stall_seed=seed)
+                                          stall_seed=seed, fail_fast=True)
                 except SimulationError:
                     return "the simulation breaks off"
                 if report.mismatches:

@@ -124,7 +124,12 @@ def test_the_seed_changes_the_hardware(tmp_path, cache):
     report = cosim.verify(replace(network, seed=network.seed + 1), images, spec, folder=tmp_path,
                           cache=cache, text=text)
     assert not report.passed
+    assert [run.name for run in report.runs] == ["steady", "stalled"]
     assert "encoder, image 0, timestep 0, neuron" in str(report)
+    first = cosim.verify(replace(network, seed=network.seed + 1), images, spec, folder=tmp_path,
+                         cache=cache, text=text, fail_fast=True)
+    assert not first.passed
+    assert [run.name for run in first.runs] == ["steady"]
 
 
 def test_one_circuit_serves_every_network_of_its_shape(tmp_path, cache):

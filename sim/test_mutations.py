@@ -243,7 +243,7 @@ def test_fault_is_caught(name, tmp_path, cache):
     mutation = MUTATIONS[name]
     text = mutated_verilog(mutation, tmp_path, GENERATE, spec=mutation.spec)
     report = cosim.verify(tied_network(), IMAGES, SPECS[mutation.spec], folder=tmp_path,
-                          cache=cache, text=text)
+                          cache=cache, text=text, fail_fast=True)
     assert not report.passed, f"{name}: {report}"
     assert report.mismatches
 

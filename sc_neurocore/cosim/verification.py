@@ -117,7 +117,7 @@ class VerifyReport(Report):
 def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: AcceleratorSpec | None = None,
            *, folder: Path | None = None, cache: Path | None = None, waves: Path | None = None,
            text: str | None = None, lint: bool = True, trace: bool = True, stall_seed: int = 1,
-           plusargs: Sequence[str] = ()) -> VerifyReport:
+           plusargs: Sequence[str] = (), fail_fast: bool = False) -> VerifyReport:
     """Simulate a network's Verilog and compare it with the golden model.
 
     The images follow each other without reset, first with streams that never wait, where the cycle
@@ -149,6 +149,8 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
         Seed of the stalls, and of when the reset comes.
     plusargs : sequence of str
         As for `simulation.run`.
+    fail_fast : bool
+        Whether the run with stalls is left out where the one without has a mismatch.
 
     Raises
     ------
@@ -182,6 +184,8 @@ def verify(network: IntegerNetwork, intensities: npt.ArrayLike, spec: Accelerato
                                     plusargs=plusargs)
             runs.append(compare(network, spec, expected, observation, name=run.name,
                                 with_cycles=not run.stall))
+            if fail_fast and not runs[-1].passed:
+                break
     return VerifyReport(network.shape, len(images), tuple(runs), cycles)
 
 

@@ -1,6 +1,7 @@
 """Reasons why something is not reached, and what has none."""
 
 import re
+import shutil
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ class Judged:
 
 def explanations(path: Path) -> list[Explanation]:
     """Those of a TOML file: tables ``unreached`` with the fields of `Explanation`, ``file`` and
-    ``what`` perhaps lists: one for each file and each of ``what``.
+    ``what`` perhaps lists: one for each file and each of ``what``. A table for machines that have
+    a program says ``with`` it, one for those that lack it ``without``.
 
     Raises
     ------
@@ -89,6 +91,9 @@ def explanations(path: Path) -> list[Explanation]:
     read = []
     for number, entry in enumerate(tomllib.loads(path.read_text())["unreached"], 1):
         try:
+            if not (_is_there(entry.pop("with", None), True)
+                    and _is_there(entry.pop("without", None), False)):
+                continue
             files, patterns = (each if isinstance(each, list) else [each]
                                for each in (entry.pop("file"), entry.pop("what")))
             for file, pattern in product(files, patterns):
@@ -98,6 +103,10 @@ def explanations(path: Path) -> list[Explanation]:
             raise ValueError(f"{path}: entry {number} must have file, what and reason: {error}"
                              ) from None
     return read
+
+
+def _is_there(program: str | None, wanted: bool) -> bool:
+    return program is None or (shutil.which(program) is not None) == wanted
 
 
 def judge(missed: Sequence[Missed], reasons: Sequence[Explanation]) -> Judged:

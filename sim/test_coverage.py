@@ -69,6 +69,16 @@ def test_each_reason_is_needed_and_each_point_has_one(tmp_path):
     assert unreached.judge(MISSED[:1], unreached.explanations(file)[:1]).holds
 
 
+def test_reasons_are_of_machines_with_a_program_or_without(tmp_path):
+    file = tmp_path / "unreached.toml"
+    file.write_text("".join(
+        f'[[unreached]]\nfile = "stages.py"\nwhat = "{key} {program}"\nreason = "-"\n'
+        f'{key} = "{program}"\n' for program in ("sh", "no-such-program")
+        for key in ("with", "without")))
+    assert [why.what for why in unreached.explanations(file)] == ["with sh",
+                                                                  "without no-such-program"]
+
+
 def test_a_reason_must_say_of_what(tmp_path):
     file = tmp_path / "unreached.toml"
     file.write_text('[[unreached]]\nfile = "gateware/"\nreason = "Too slow."\n')

@@ -16,6 +16,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                      help="how many random networks there are; --hypothesis-seed draws others")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     for report in terminalreporter.getreports("passed"):
         for name, text in report.user_properties:

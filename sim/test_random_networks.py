@@ -84,6 +84,7 @@ def test_the_printed_command_has_the_layout_of_the_case(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.planted
+@pytest.mark.long
 def test_a_fault_is_found_shrunk_and_reproduced(tmp_path):
     """At most two layers of at most four neurons are left, and the printed command fails, too."""
     mutation = MUTATIONS["greater than instead of at least"]

@@ -37,11 +37,10 @@ class Restarts:
     def _drive(self) -> None:
         starts = bool(self._begins) and len(self._source.cycles) == self._begins[0]
         self._design.restart.value = starts
+        self._source.blocked = starts
         if starts:
             self._begins.pop(0)
-            self._design.bytes__valid.value = 0
-        else:
-            self._real()
+        self._real()
 
 
 async def words(design: Any, stall: float) -> None:

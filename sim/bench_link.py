@@ -13,7 +13,7 @@ import cocotb
 from bench_framing import frames_in
 
 from sc_neurocore.cosim.simulation import job
-from sc_neurocore.cosim.streams import Sink, Stalls, run_cycles
+from sc_neurocore.cosim.streams import HIGH, LOW, Input, Sink, Stalls, run_cycles
 from sc_neurocore.protocol import (
     CRC_BYTES,
     ESCAPE,
@@ -66,9 +66,10 @@ class Accelerator:
     """Takes images, and some time for each; then sends all results, one a cycle."""
 
     def __init__(self, design: Any, format: LinkFormat, stall: float, delay: int):
-        self._design, self._format, self._delay = design, format, delay
+        self._format, self._delay = format, delay
         self.sink = Sink(design, "transfers", stall)
-        self.blocked = False
+        self._valid, self._result = Input(design.results__valid), design.results__payload
+        self._ready, self._wrong = design.results__ready, design.wrong
         self.images: list[bytes] = []
         self._due: list[tuple[int, int]] = []
         self._cycle = self._ready_at = 0
@@ -80,21 +81,18 @@ class Accelerator:
 
     def drive(self) -> None:
         self.sink.drive()
-        if self.blocked:
-            self.sink._takes = False
-            self._design.transfers__ready.value = 0
         offers = bool(self._due) and self._due[0][0] <= self._cycle
-        self._design.results__valid.value = offers
+        self._valid.set(offers)
         self.busy_cycles += bool(self._due)
         if offers:
-            self._design.results__payload.value = self._due.pop(0)[1]
+            self._result.value = self._due.pop(0)[1]
 
     def sample(self, cycle: int) -> None:
         self._cycle = cycle
         before = len(self.sink.items)
         self.sink.sample(cycle)
-        assert self._design.results__ready.value == 1
-        assert self._design.wrong.value == 0, f"cycle {cycle}"
+        assert self._ready.value == HIGH
+        assert self._wrong.value == LOW, f"cycle {cycle}"
         size = self._format.transfers
         if len(self.sink.items) > before and len(self.sink.items) % size == 0:
             image = b"".join(item.to_bytes(self._format.transfer_bytes, "little")
@@ -128,7 +126,9 @@ class Host:
 
     def __init__(self, design: Any, script: Callable[["Host"], Iterator[Callable[[], bool]]],
                  accelerator: Accelerator, stall: float):
-        self._design, self._stalls = design, Stalls(stall)
+        self._valid, self._byte = Input(design.received__valid), Input(design.received__payload)
+        self._ready, self._stalls = design.received__ready, Stalls(stall)
+        self._sending, self._busy = design.sent__valid, design.busy
         self._sink, self._accelerator = Sink(design, "sent", stall), accelerator
         self._queue: list[int] = []
         self._offered = False
@@ -164,13 +164,13 @@ class Host:
         self._sink.drive()
         if not self._offered and self._queue and not self._stalls.pauses():
             self._offered = True
-        self._design.received__valid.value = self._offered
+        self._valid.set(self._offered)
         if self._offered:
-            self._design.received__payload.value = self._queue[0]
+            self._byte.set(self._queue[0])
 
     def sample(self, cycle: int) -> None:
         self.cycle = cycle
-        if self._offered and self._design.received__ready.value == 1:
+        if self._offered and self._ready.value == HIGH:
             self.line.append(self._queue.pop(0))
             self._offered = False
             self.fed.append(cycle)
@@ -179,7 +179,7 @@ class Host:
         fresh = bytes(self._sink.items[self._seen:])
         self._seen += len(fresh)
         self.answers += self._decoder.feed(fresh)
-        busy = fresh or self._design.sent__valid.value == 1 or self._design.busy.value == 1
+        busy = fresh or self._sending.value == HIGH or self._busy.value == HIGH
         self._quiet = 0 if busy else self._quiet + 1
         self._still = 0 if fresh or self.fed[-1:] == [cycle] else self._still + 1
         assert self._still < STUCK_CYC, f"cycle {cycle}: nothing happens any more"
@@ -396,7 +396,7 @@ def overfull(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
     size = model.format.image_bytes
     fits = (model.format.buffer_bytes - CRC_BYTES) // size
     images = [some_bytes(size) for _ in range(fits + 3)]
-    accelerator.blocked = True
+    accelerator.sink.blocked = True
     for index, image in enumerate(images):
         host.feed(encode(Frame(Command.RUN, index, image)))
     host.feed(encode(Frame(Command.ECHO, 9, b"not now")))
@@ -409,7 +409,7 @@ def overfull(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
     assert fits <= accepted <= fits + 1         # a byte and more has left the ring
     assert told["faults"] == len(images) - accepted + 1
     assert {frame.content for frame in errors} <= {bytes([Fault.BUSY]), bytes([Fault.ORDER])}
-    accelerator.blocked = False
+    accelerator.sink.blocked = False
     yield host.quiet
     assert [frame.number for frame in host.take()] == list(range(accepted))
     for index in range(accepted, len(images)):
@@ -425,11 +425,11 @@ def impatient(host: Host, model: Model) -> Iterator[Callable[[], bool]]:
     accelerator = host._accelerator
     images = [some_bytes(model.format.image_bytes) for _ in range(5)]
     frames = [encode(Frame(Command.RUN, index, image)) for index, image in enumerate(images)]
-    accelerator.blocked = True
+    accelerator.sink.blocked = True
     for index in (0, 1, 2, 3, 4, 3, 1, 4):
         host.feed(frames[index])
     yield lambda: not host._queue
-    accelerator.blocked = False
+    accelerator.sink.blocked = False
     yield host.quiet
     want = [Frame(Answer.RESULT, index, answer(model.format, image))
             for index, image in enumerate(images)]

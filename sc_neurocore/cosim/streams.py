@@ -11,8 +11,12 @@ from typing import Any, Protocol
 
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.types import Logic
 
 from .simulation import LONGEST_STALL
+
+LOW, HIGH = Logic(0), Logic(1)
+"""To compare with: a number would be made a `Logic` each time."""
 
 
 class Part(Protocol):
@@ -43,16 +47,29 @@ class Stalls:
         return pausing
 
 
+class Input:
+    """An input of the design, written only when it changes: writes take much of the time."""
+
+    def __init__(self, signal: Any):
+        self._signal, self._value = signal, None
+
+    def set(self, value: Any) -> None:
+        """Write it, unless it was the last one."""
+        if value != self._value:
+            self._signal.value = self._value = value
+
+
 class Source:
     """Sends items over a stream, pausing as `Stalls` does before each.
 
-    ``cycles`` holds the cycle of each transfer.
+    ``cycles`` holds the cycle of each transfer; while it is ``blocked`` it begins no offer.
     """
 
     def __init__(self, design: Any, name: str, items: Iterable[int], stall: float = 0.0):
-        self._payload, self._valid, self._ready = _stream(design, name)
+        self._payload, valid, self._ready = _stream(design, name)
+        self._valid = Input(valid)
         self._items, self._stalls = list(items), Stalls(stall)
-        self._offered = False
+        self._offered = self.blocked = False
         self.cycles: list[int] = []
 
     @property
@@ -61,13 +78,13 @@ class Source:
         return len(self.cycles) == len(self._items)
 
     def drive(self) -> None:  # noqa: D102
-        if not self._offered and not self.done and not self._stalls.pauses():
+        if not (self._offered or self.done or self.blocked or self._stalls.pauses()):
             self._offered = True
             self._payload.value = self._items[len(self.cycles)]
-        self._valid.value = self._offered
+        self._valid.set(self._offered)
 
     def sample(self, cycle: int) -> None:  # noqa: D102
-        if self._offered and self._ready.value == 1:
+        if self._offered and self._ready.value == HIGH:
             self.cycles.append(cycle)
             self._offered = False
 
@@ -76,23 +93,24 @@ class Sink:
     """Takes items from a stream, pausing as `Stalls` does, and checks its contract.
 
     An offer must stand, unchanged, until it is taken. ``items`` and ``cycles`` hold what was
-    transferred, and when.
+    transferred, and when; while it is ``blocked`` it takes nothing.
     """
 
     def __init__(self, design: Any, name: str, stall: float = 0.0):
         self._name = name
-        self._payload, self._valid, self._ready = _stream(design, name)
-        self._stalls, self._takes = Stalls(stall), False
+        self._payload, self._valid, ready = _stream(design, name)
+        self._ready, self._stalls, self._takes = Input(ready), Stalls(stall), False
+        self.blocked = False
         self._waiting: int | None = None
         self.items: list[int] = []
         self.cycles: list[int] = []
 
     def drive(self) -> None:  # noqa: D102
-        self._takes = not self._stalls.pauses()
-        self._ready.value = self._takes
+        self._takes = not self._stalls.pauses() and not self.blocked
+        self._ready.set(self._takes)
 
     def sample(self, cycle: int) -> None:  # noqa: D102
-        offered = int(self._payload.value) if self._valid.value == 1 else None
+        offered = int(self._payload.value) if self._valid.value == HIGH else None
         if self._waiting is not None and offered != self._waiting:
             raise AssertionError(f"cycle {cycle}: {self._name} offered {self._waiting}, which was "
                                  f"not taken, and now offers {offered}")
@@ -114,7 +132,7 @@ class Monitor:
         pass
 
     def sample(self, cycle: int) -> None:  # noqa: D102
-        if self._valid.value == 1:
+        if self._valid.value == HIGH:
             self.records.append(tuple(int(port.value) for port in self._ports))
             self.cycles.append(cycle)
 
@@ -140,9 +158,9 @@ async def run_cycles(design: Any, parts: Sequence[Part], done: Callable[[], bool
     for _ in range(3):
         await FallingEdge(design.clk)
         design.rst.value = 1
+    design.rst.value = 0
     done_after = None
     for cycle in range(limit + linger):
-        design.rst.value = 0
         for part in parts:
             part.drive()
         await ReadOnly()

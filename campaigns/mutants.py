@@ -147,7 +147,7 @@ CYCLES = 4
 """Length of the induction."""
 
 
-def is_equivalent(mutant: Mutant, folder: Path, limit_s: float = 30) -> bool:
+def is_equivalent(mutant: Mutant, folder: Path, limit_s: float = 120) -> bool:
     """Whether Yosys proves that a mutant's module does the same as it did.
 
     Registers, outputs and used nets of one name are taken for each other, and proved equal in every

@@ -29,7 +29,7 @@ help:
 	@echo "make oldest, make newest   the tests with the oldest and the newest versions of everything"
 	@echo "make dist      wheel and sdist, and the demo with each of them"
 	@echo "make lock      lock the versions of today, requirements/dev.lock"
-	@echo "make fuzz      hostile input to everything that reads files or talks to boards; some 9 minutes"
+	@echo "make fuzz      hostile input to everything that reads files or talks to boards; some 10 minutes"
 	@echo "make benchmarks MNIST=folder FASHION=folder   the README's tables, from IDX files; some three hours"
 	@echo "                 or a half of them: make benchmarks-conversion, make benchmarks-hardware"
 	@echo "make clean     remove build/ and .venv"

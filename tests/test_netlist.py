@@ -32,7 +32,10 @@ def test_cells_and_ports_are_connected_bit_by_bit():
         "b": {"direction": "output", "bits": [3, "0"]}}))
     assert "SB_LUT4 #(.LUT_INIT(16'b0110100110010110), .NAME(\"101\")) c0 (.I0({n2}), " \
            ".I1({1'b1}), .I2({1'b0}), .O({n3}));" in text
-    assert "assign n2 = a[0];" in text
+    assert "  input a;" in text
+    assert "assign n2 = a;" in text
+    assert "  output [1:0] b;" in text
+    assert "assign b[0] = n3;" in text
     assert "assign b[1] = 1'b0;" in text
     assert text.count("module SB_LUT4 (") == 1
     assert "specify" not in text

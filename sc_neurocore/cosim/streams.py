@@ -16,7 +16,7 @@ from cocotb.types import Logic
 from .simulation import LONGEST_STALL
 
 LOW, HIGH = Logic(0), Logic(1)
-"""To compare with: a number would be made a `Logic` each time."""
+"""To compare values of scalar signals with: a number would be made a `Logic` each time."""
 
 
 class Part(Protocol):

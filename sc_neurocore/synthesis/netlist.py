@@ -30,7 +30,8 @@ _SPECIFY = re.compile(r"^\s*specify\b.*?^\s*endspecify\b", re.MULTILINE | re.DOT
 def netlist_verilog(mapped: Mapped) -> str:
     """Verilog of a netlist and of the models of its cells.
 
-    Each net is a wire ``n`` and its number in the netlist.
+    Each net is a wire ``n`` and its number in the netlist. Ports are as in the Verilog that was
+    mapped: one of a single bit is no vector.
 
     Raises
     ------
@@ -51,7 +52,8 @@ def _top(mapped: Mapped) -> str:
     lines = [f"module {mapped.top} ({', '.join(ports)});"]
     nets: set[int] = set()
     for name, port in ports.items():
-        lines.append(f"  {port['direction']} [{len(port['bits']) - 1}:0] {name};")
+        width = len(port["bits"])
+        lines.append(f"  {port['direction']} {f'[{width - 1}:0] ' * (width > 1)}{name};")
         nets |= {bit for bit in port["bits"] if isinstance(bit, int)}
     for cell in mapped.module["cells"].values():
         nets |= {bit for bits in cell["connections"].values() for bit in bits
@@ -59,7 +61,7 @@ def _top(mapped: Mapped) -> str:
     lines += [f"  wire n{net};" for net in sorted(nets)]
     for name, port in ports.items():
         for index, bit in enumerate(port["bits"]):
-            pin, net = f"{name}[{index}]", _net(bit)
+            pin, net = name if len(port["bits"]) == 1 else f"{name}[{index}]", _net(bit)
             lines.append(f"  assign {net} = {pin};" if port["direction"] == "input"
                          else f"  assign {pin} = {net};")
     for number, cell in enumerate(mapped.module["cells"].values()):

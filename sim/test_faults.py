@@ -46,7 +46,8 @@ def test_a_board_that_stopped_restarts_itself(board):
     program, states = board
     fold = named(states, "board.accelerator.replay_1", "fold")
     restarts = 0
-    for cycle in range(20_000, 20_900, 75):
+    # How far the board is in a cycle depends on the host: every second or third flip stops it.
+    for cycle in range(20_000, 20_900, 15):
         first, second, activity, status = run(program, Flip(fold, 0, 0, cycle))
         wrong = {line.split(",")[0] for line in differences(first, golden.run(NETWORK, IMAGES))}
         assert len(wrong) <= 2, wrong
@@ -54,6 +55,8 @@ def test_a_board_that_stopped_restarts_itself(board):
         restarts += status["restarts"]
         told = "the board reports that it stood still and restarted itself"
         assert activity.faults[told] <= status["restarts"]
+        if restarts >= 2:
+            break
     assert restarts >= 2
 
 

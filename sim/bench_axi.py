@@ -24,7 +24,7 @@ from cocotbext.axi import (
 
 from sc_neurocore.axi_ports import ADDRESS_BITS, BROKEN, BY_NAME, COUNTERS, REGISTERS, RESULT
 from sc_neurocore.cosim.simulation import job
-from sc_neurocore.cosim.streams import Stalls
+from sc_neurocore.cosim.streams import HIGH, LOW, Stalls
 
 CHANNELS = {"s_axis_t": ("data", "keep", "last"), "m_axis_t": ("data", "last"),
             "s_axi_aw": ("addr", "prot"), "s_axi_w": ("data", "strb"), "s_axi_b": ("resp",),
@@ -41,13 +41,39 @@ STALLS = {"none": 0.0, "random": 0.4, "ready last": None}
 """Probability of a stall on every channel; or no ready before its valid."""
 
 
+class Channel:
+    """What goes over one of the channels, each payload of which must stand until it is taken."""
+
+    def __init__(self, design: Any, name: str):
+        self._name = name
+        self._valid, self._ready = (getattr(design, f"{name}{part}") for part in ("valid", "ready"))
+        self._payload = [getattr(design, name + signal) for signal in CHANNELS[name]]
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget it all: the design is in reset."""
+        self.transfers, self.sending = 0, False
+        self._waiting: list[int] | None = None
+
+    def sample(self) -> None:
+        """Look at it, once a cycle; it is ``sending`` while a packet has begun."""
+        if self._valid.value == HIGH:
+            payload = [int(signal.value) for signal in self._payload]
+            assert self._waiting in (None, payload), f"{self._name}: changed while it waited"
+            taken = self._ready.value == HIGH
+            self._waiting = None if taken else payload
+            self.transfers += taken
+            self.sending = not payload[-1] if taken else self.sending
+        else:
+            assert self._waiting is None, f"{self._name}valid fell before {self._name}ready rose"
+
+
 class Watch:
-    """Looks at all channels in each cycle; ``transfers`` counts what was transferred."""
+    """Looks at all channels in each cycle, and at what depends on an input."""
 
     def __init__(self, design: Any):
-        self._design, self.transfers = design, Counter()
-        self.sending = False        # an image packet has begun
-        self._waiting: dict[str, tuple[int, ...]] = {}
+        self._design = design
+        self._channels = {name: Channel(design, name) for name in CHANNELS}
         outputs = [f"{name}{'valid' if name in FROM_DESIGN else 'ready'}" for name in CHANNELS]
         outputs += [name + signal for name in FROM_DESIGN for signal in CHANNELS[name]]
         inputs = [f"{name}{'ready' if name in FROM_DESIGN else 'valid'}" for name in CHANNELS]
@@ -56,34 +82,26 @@ class Watch:
         self._outputs = [getattr(design, name) for name in outputs]
         self._inputs = [getattr(design, name) for name in inputs]
 
+    @property
+    def sending(self) -> bool:
+        """Whether an image packet has begun."""
+        return self._channels["s_axis_t"].sending
+
     async def run(self) -> None:
+        channels = self._channels
+        aw, w, b, ar, r = (channels[f"s_axi_{name}"] for name in ("aw", "w", "b", "ar", "r"))
         while True:
             await FallingEdge(self._design.aclk)
-            if not int(self._design.aresetn.value):
-                self._waiting.clear()
-                self.transfers.clear()
+            if self._design.aresetn.value == LOW:
+                for channel in channels.values():
+                    channel.clear()
                 continue
-            for name, signals in CHANNELS.items():
-                self._channel(name, signals)
-            assert self.transfers["s_axi_b"] <= min(self.transfers["s_axi_aw"],
-                                                    self.transfers["s_axi_w"]), "early response"
-            assert self.transfers["s_axi_r"] <= self.transfers["s_axi_ar"], "data unasked for"
+            for channel in channels.values():
+                channel.sample()
+            assert b.transfers <= min(aw.transfers, w.transfers), "early response"
+            assert r.transfers <= ar.transfers, "data unasked for"
             if random.random() < 0.2:
                 await self._no_paths()
-
-    def _channel(self, name: str, signals: tuple[str, ...]) -> None:
-        valid = int(getattr(self._design, f"{name}valid").value)
-        ready = int(getattr(self._design, f"{name}ready").value)
-        payload = tuple(int(getattr(self._design, name + signal).value) for signal in signals)
-        if name in self._waiting:
-            assert valid, f"{name}valid fell before {name}ready rose"
-            assert payload == self._waiting[name], f"{name}: payload changed while it waited"
-        self._waiting.pop(name, None)
-        if valid and not ready:
-            self._waiting[name] = payload
-        self.transfers[name] += valid and ready
-        if name == "s_axis_t" and valid and ready:
-            self.sending = not payload[-1]
 
     async def _no_paths(self) -> None:
         """Turn all inputs over for a part of the cycle: no output may see it."""
@@ -99,9 +117,10 @@ class Watch:
 
     def check_ends(self) -> None:
         """Everything that was asked is answered once."""
-        assert (self.transfers["s_axi_aw"] == self.transfers["s_axi_w"]
-                == self.transfers["s_axi_b"])
-        assert self.transfers["s_axi_ar"] == self.transfers["s_axi_r"]
+        aw, w, b, ar, r = (self._channels[f"s_axi_{name}"].transfers
+                           for name in ("aw", "w", "b", "ar", "r"))
+        assert aw == w == b
+        assert ar == r
 
 
 class Bench:

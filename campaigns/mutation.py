@@ -3,11 +3,11 @@
     python -m campaigns.mutation [--per-part N] [--jobs N] [--seed N] [--subject NAME]...
                                  [--mutant N] [--output FOLDER] [--update]
 
-Yosys makes the mutants, so many of each kind of module, and each is simulated by the check of its
-design. Of those that no check kills, Yosys is asked whether they differ at all; the ones that it
-does not prove equivalent are told in full, with a command that runs them again. It is asked about
-a killed one of each design, too, and must not prove it equivalent. Writes ``mutation.json`` and
-``mutation.md``.
+Yosys makes the mutants, so many of each kind of module, and each is simulated by the checks of its
+design, the cheapest first. If that does not kill one, Yosys is asked whether it differs at all; if
+Yosys does not prove it equivalent, the other checks follow. Survivors are told in full, with a
+command that runs them again. Yosys is asked about a killed one of each design, too, and must not
+prove it equivalent. Writes ``mutation.json`` and ``mutation.md``.
 """
 
 import json
@@ -78,19 +78,27 @@ def attack(name: str, per_part: int, seed: int, output: Path) -> list[tuple[muta
     subject = _named(name)
     text, made = mutants.make(subject.text, subject.top, counts(subject, per_part),
                               output / "work" / name, seed=seed)
-    if fault := subject.check(text, [f"+{mutants.SELECT}=0"], output / "run" / f"{name}-0"):
+    checks = subject.checks(text, [f"+{mutants.SELECT}=0"], output / "run" / f"{name}-0")
+    if fault := _first(checks):
         raise AssertionError(f"{name} fails without a mutant: {fault}")
     return [(mutant, text) for mutant in made]
 
 
 def judge(name: str, mutant: mutants.Mutant, text: str, output: Path) -> Outcome:
-    """Simulate a mutant."""
-    subject = _named(name)
-    folder = output / "run" / f"{name}-{mutant.number}"
-    killed_by = subject.check(text, [f"+{mutants.SELECT}={mutant.number}"], folder)
+    """Simulate a mutant; one that passes the first check may be equivalent, and need no other."""
+    folder, work = output / "run" / f"{name}-{mutant.number}", output / "work" / name
+    checks = _named(name).checks(text, [f"+{mutants.SELECT}={mutant.number}"], folder)
+    killed_by = next(checks)
+    is_equivalent = not killed_by and mutants.is_equivalent(mutant, work)
+    if not (killed_by or is_equivalent):
+        killed_by = _first(checks)
     shutil.rmtree(folder, ignore_errors=True)
-    return Outcome(name, mutants.kind(mutant.module), mutant, killed_by,
-                   not killed_by and mutants.is_equivalent(mutant, output / "work" / name))
+    return Outcome(name, mutants.kind(mutant.module), mutant, killed_by, is_equivalent)
+
+
+def _first(found: Iterable[str]) -> str:
+    """What is found first; empty if nothing is."""
+    return next(filter(None, found), "")
 
 
 _made: dict[str, Subject] = {}
@@ -144,13 +152,17 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], number: in
         raise click.UsageError("--update needs all designs, not some")
     os.environ["COCOTB_MAX_FAILURES"] = "1"     # of a bench; the others may take long to fail
     wanted = names or tuple(subject.name for subject in subjects())
-    outcomes = []
+    outcomes, failed = [], []
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         attacked = {name: pool.submit(attack, name, per_part, seed, output) for name in wanted}
-        failed = [str(error) for future in attacked.values() if (error := future.exception())]
-        judged = [pool.submit(judge, name, mutant, text, output)
-                  for name, future in attacked.items() if not future.exception()
-                  for mutant, text in future.result() if number in (None, mutant.number)]
+        judged = []
+        for name, future in attacked.items():
+            if error := future.exception():
+                failed.append(str(error))
+            else:
+                judged += [pool.submit(judge, name, mutant, text, output)
+                           for mutant, text in future.result()
+                           if number in (None, mutant.number)]
         if not judged and not failed:
             raise click.UsageError(f"{names[0]} has no mutant {number}")
         for index, future in enumerate(judged):

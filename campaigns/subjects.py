@@ -1,6 +1,10 @@
-"""Designs that are attacked, and the checks that are to notice it."""
+"""Designs that are attacked, and the checks that are to notice it.
 
-from collections.abc import Callable
+Each has ``checks``, which begin with a cheap one and are made as they are asked for. Of each comes
+what it finds first, which is empty if nothing is wrong.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -82,8 +86,8 @@ class Accelerator:
         """Its Verilog."""
         return verilog.generate(self.network, self.spec, trace=True)
 
-    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
-        """What differs from the golden model first; empty if nothing does."""
+    def checks(self, text: str, plusargs: list[str], folder: Path) -> Iterator[str]:
+        """What differs from the golden model first, of each network with each stall seed."""
         for network in (self.network, *self.others):
             for seed in range(1, RUNS + 1):
                 try:
@@ -91,10 +95,9 @@ class Accelerator:
                                           folder=folder, cache=CACHE, plusargs=plusargs,
                                           stall_seed=seed, fail_fast=True)
                 except SimulationError:
-                    return "the simulation breaks off"
-                if report.mismatches:
-                    return report.mismatches[0].quantity
-        return ""
+                    yield "the simulation breaks off"
+                else:
+                    yield report.mismatches[0].quantity if report.mismatches else ""
 
 
 @dataclass(frozen=True)
@@ -106,16 +109,16 @@ class Parity(Accelerator):
 
     key: str = ""
 
-    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
-        """What differs first, or the bench of the reports; empty if nothing does."""
-        if difference := super().check(text, plusargs, folder):
-            return difference
+    def checks(self, text: str, plusargs: list[str], folder: Path) -> Iterator[str]:
+        """What differs first, and the bench of the reports."""
+        differences = super().checks(text, plusargs, folder)
+        yield next(differences)
         try:
             test_parity.run(*flips.insert(text, self.top, constants=True), self.key, folder,
                             plusargs=plusargs)
         except SimulationError:
-            return "report"
-        return ""
+            yield "report"
+        yield from differences
 
 
 def parity(name: str, key: str, parts: tuple[str, ...]) -> Parity:
@@ -146,15 +149,16 @@ class Component:
         """Its Verilog."""
         return verilog.component_text(self.make(), self.top)
 
-    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
-        """Whether its bench finds anything; empty if it does not."""
+    def checks(self, text: str, plusargs: list[str], folder: Path) -> Iterator[str]:
+        """Whether its bench finds anything."""
         compiled = simulation.compile_verilog(text, self.top, CACHE, lint=False)
         try:
             simulation.run(compiled, self.top, self.bench, self.parameters, folder,
                            python_path=[SIM], plusargs=plusargs)
         except SimulationError:
-            return "bench"
-        return ""
+            yield "bench"
+        else:
+            yield ""
 
 
 Subject = Accelerator | Component | AxiPorts | Board

@@ -16,11 +16,12 @@ from sc_neurocore.verilog import SPRAM_MODEL
 SELECT = "mutant"
 """Name of the input that chooses, and of the argument: ``+mutant=3``; 0 is the design itself."""
 WIDTH = 12
-_LIBRARY = "pins.v"
-"""Which pins of SPRAM are inputs: mutants of the others would be of nothing. In the working folder,
-as the Yosys of PyPI has a /tmp of its own; without the model's memory, which takes it seconds."""
-_PREPARE = (f"read_verilog -lib -sv {_LIBRARY}; read_verilog {{top}}.v; hierarchy -top {{top}}; "
-            "proc; memory_collect; opt -mux_undef -undriven; opt_clean")
+_PORTS, _END, _ = SPRAM_MODEL.read_text().partition(");\n")
+_LIBRARY = f"read_verilog -lib -sv <<EOT\n{_PORTS}{_END}endmodule\nEOT"
+"""Which pins of SPRAM are inputs: mutants of the others would be of nothing. Without the model's
+memory, which takes Yosys seconds."""
+_PREPARE = (f"{_LIBRARY}\nread_verilog {{top}}.v; hierarchy -top {{top}}; proc; memory_collect; "
+            "opt -mux_undef -undriven; opt_clean")
 """Without optimization many mutants would change what is not there in hardware: the address of a
 write that is not enabled, say."""
 
@@ -82,7 +83,6 @@ def make(text: str, top: str, counts: Mapping[str, int], folder: Path, *, seed: 
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{top}.v").write_text(text)
-    _write_library(folder)
     number, lists = 1, []
     for module, count in counts.items():
         lists.append(f"mutate -list {count} -seed {seed} -module {module} "
@@ -110,8 +110,7 @@ dffunmap
 rename {module} {name}
 design -stash {name}
 """
-_EQUIVALENCE = f"read_verilog -lib -sv {_LIBRARY}" + """
-read_verilog mutants.v
+_EQUIVALENCE = f"{_LIBRARY}\n" + """read_verilog mutants.v
 hierarchy -top {module}
 proc
 {isolate}
@@ -168,7 +167,6 @@ def is_equivalent(mutant: Mutant, folder: Path, limit_s: float = 120) -> bool:
                                  name=name)
               for name, number in (("gold", 0), ("gate", mutant.number))}
     (folder / "start.v").write_text(_START)
-    _write_library(folder)
     for isolate in (f"expose -evert {mutant.module}", "flatten"):
         name = f"equivalence-{mutant.number}-{isolate.partition(' ')[0]}"
         (folder / f"{name}.ys").write_text(_EQUIVALENCE.format(
@@ -179,11 +177,6 @@ def is_equivalent(mutant: Mutant, folder: Path, limit_s: float = 120) -> bool:
             continue
         return True
     return False
-
-
-def _write_library(folder: Path) -> None:
-    ports, end, _ = SPRAM_MODEL.read_text().partition(");\n")
-    (folder / _LIBRARY).write_text(f"{ports}{end}endmodule\n")
 
 
 def _chosen_by_argument(text: str, top: str) -> str:

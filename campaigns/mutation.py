@@ -3,11 +3,11 @@
     python -m campaigns.mutation [--per-part N] [--jobs N] [--seed N] [--subject NAME]...
                                  [--mutant N] [--output FOLDER] [--update]
 
-Yosys makes the mutants, so many of each kind of module, and each is simulated by the checks of its
-design, the cheapest first. If that does not kill one, Yosys is asked whether it differs at all; if
-Yosys does not prove it equivalent, the other checks follow. Survivors are told in full, with a
-command that runs them again. Yosys is asked about a killed one of each design, too, and must not
-prove it equivalent. Writes ``mutation.json`` and ``mutation.md``.
+Yosys makes the mutants, so many of each kind of module, and each is simulated by the check of its
+design. Of those that no check kills, Yosys is asked whether they differ at all; the ones that it
+does not prove equivalent are told in full, with a command that runs them again. It is asked about
+a killed one of each design, too, and must not prove it equivalent. Writes ``mutation.json`` and
+``mutation.md``.
 """
 
 import json
@@ -78,27 +78,19 @@ def attack(name: str, per_part: int, seed: int, output: Path) -> list[tuple[muta
     subject = _named(name)
     text, made = mutants.make(subject.text, subject.top, counts(subject, per_part),
                               output / "work" / name, seed=seed)
-    checks = subject.checks(text, [f"+{mutants.SELECT}=0"], output / "run" / f"{name}-0")
-    if fault := _first(checks):
+    if fault := subject.check(text, [f"+{mutants.SELECT}=0"], output / "run" / f"{name}-0"):
         raise AssertionError(f"{name} fails without a mutant: {fault}")
     return [(mutant, text) for mutant in made]
 
 
 def judge(name: str, mutant: mutants.Mutant, text: str, output: Path) -> Outcome:
-    """Simulate a mutant; one that passes the first check may be equivalent, and need no other."""
-    folder, work = output / "run" / f"{name}-{mutant.number}", output / "work" / name
-    checks = _named(name).checks(text, [f"+{mutants.SELECT}={mutant.number}"], folder)
-    killed_by = next(checks)
-    is_equivalent = not killed_by and mutants.is_equivalent(mutant, work)
-    if not (killed_by or is_equivalent):
-        killed_by = _first(checks)
+    """Simulate a mutant."""
+    subject = _named(name)
+    folder = output / "run" / f"{name}-{mutant.number}"
+    killed_by = subject.check(text, [f"+{mutants.SELECT}={mutant.number}"], folder)
     shutil.rmtree(folder, ignore_errors=True)
-    return Outcome(name, mutants.kind(mutant.module), mutant, killed_by, is_equivalent)
-
-
-def _first(found: Iterable[str]) -> str:
-    """What is found first; empty if nothing is."""
-    return next(filter(None, found), "")
+    return Outcome(name, mutants.kind(mutant.module), mutant, killed_by,
+                   not killed_by and mutants.is_equivalent(mutant, output / "work" / name))
 
 
 _made: dict[str, Subject] = {}

@@ -1,10 +1,6 @@
-"""Designs that are attacked, and the checks that are to notice it.
+"""Designs that are attacked, and the checks that are to notice it."""
 
-Each has ``checks``, which begin with a cheap one and are made as they are asked for. Of each comes
-what it finds first, which is empty if nothing is wrong.
-"""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -86,8 +82,8 @@ class Accelerator:
         """Its Verilog."""
         return verilog.generate(self.network, self.spec, trace=True)
 
-    def checks(self, text: str, plusargs: list[str], folder: Path) -> Iterator[str]:
-        """What differs from the golden model first, of each network with each stall seed."""
+    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
+        """What differs from the golden model first; empty if nothing does."""
         for network in (self.network, *self.others):
             for seed in range(1, RUNS + 1):
                 try:
@@ -95,9 +91,10 @@ class Accelerator:
                                           folder=folder, cache=CACHE, plusargs=plusargs,
                                           stall_seed=seed, fail_fast=True)
                 except SimulationError:
-                    yield "the simulation breaks off"
-                else:
-                    yield report.mismatches[0].quantity if report.mismatches else ""
+                    return "the simulation breaks off"
+                if report.mismatches:
+                    return report.mismatches[0].quantity
+        return ""
 
 
 @dataclass(frozen=True)
@@ -109,16 +106,16 @@ class Parity(Accelerator):
 
     key: str = ""
 
-    def checks(self, text: str, plusargs: list[str], folder: Path) -> Iterator[str]:
-        """What differs first, and the bench of the reports."""
-        differences = super().checks(text, plusargs, folder)
-        yield next(differences)
+    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
+        """What differs first, or the bench of the reports; empty if nothing does."""
+        if difference := super().check(text, plusargs, folder):
+            return difference
         try:
             test_parity.run(*flips.insert(text, self.top, constants=True), self.key, folder,
                             plusargs=plusargs)
         except SimulationError:
-            yield "report"
-        yield from differences
+            return "report"
+        return ""
 
 
 def parity(name: str, key: str, parts: tuple[str, ...]) -> Parity:
@@ -149,16 +146,15 @@ class Component:
         """Its Verilog."""
         return verilog.component_text(self.make(), self.top)
 
-    def checks(self, text: str, plusargs: list[str], folder: Path) -> Iterator[str]:
-        """Whether its bench finds anything."""
+    def check(self, text: str, plusargs: list[str], folder: Path) -> str:
+        """Whether its bench finds anything; empty if it does not."""
         compiled = simulation.compile_verilog(text, self.top, CACHE, lint=False)
         try:
             simulation.run(compiled, self.top, self.bench, self.parameters, folder,
                            python_path=[SIM], plusargs=plusargs)
         except SimulationError:
-            yield "bench"
-        else:
-            yield ""
+            return "bench"
+        return ""
 
 
 Subject = Accelerator | Component | AxiPorts | Board

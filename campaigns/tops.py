@@ -1,7 +1,7 @@
 """Tops that are attacked, and their checks, which also flip bits so that they stop."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,12 +48,13 @@ class AxiPorts:
         """Its Verilog."""
         return verilog.component_text(AxiTop(self.network, self.spec), self.top)
 
-    def checks(self, text: str, plusargs: Sequence[str], folder: Path) -> Iterator[str]:
-        """Whether the ports' bench finds anything, that of a stop, or an image after a wrong one.
-        """
+    def check(self, text: str, plusargs: Sequence[str], folder: Path) -> str:
+        """What finds anything: the ports' bench, that of a stop, or an image after a wrong one;
+        empty if nothing does."""
         job = test_axi.parameters(self.network, self.spec)
         job["packets"] = test_axi.packets(self.network, self.spec, 30)
-        yield "" if self._passes(text, "bench_axi", job, plusargs, folder) else "ports"
+        if not self._passes(text, "bench_axi", job, plusargs, folder):
+            return "ports"
         text, states = flips.insert(text, self.top)
         numbers = {(state.module.removeprefix(f"{self.top}.accelerator."), state.name): state.number
                    for state in states}
@@ -66,9 +67,8 @@ class AxiPorts:
         if not self._passes(text, "bench_axi_faults", {
                 **job, "packets": sent, "stops": stops, "flips": wrong, "output": str(outcomes)},
                 plusargs, folder):
-            yield "stop"
-        elif not all(one["heals"] for one in json.loads(outcomes.read_text())):
-            yield "healing"
+            return "stop"
+        return "" if all(one["heals"] for one in json.loads(outcomes.read_text())) else "healing"
 
     def _passes(self, text: str, bench: str, job: dict[str, Any], plusargs: Sequence[str],
                 folder: Path) -> bool:
@@ -96,20 +96,22 @@ class Board:
         """Its Verilog."""
         return virtual_board.board_text(self.network, self.spec)
 
-    def checks(self, text: str, plusargs: Sequence[str], folder: Path) -> Iterator[str]:
-        """What is wrong first, without a flipped bit, and with each that stops the board."""
+    def check(self, text: str, plusargs: Sequence[str], folder: Path) -> str:
+        """What is wrong first; empty if nothing is."""
         text, states = flips.insert(text, self.top)
         program = virtual_board.compile_board(text, CACHE, lint=False)
         images = np.random.default_rng(3).integers(0, 256, (24, self.network.n_input))
         numbers = {(state.module, state.name): state.number for state in states}
         try:
-            yield self._unflipped(program, plusargs, images)
+            if fault := self._unflipped(program, plusargs, images):
+                return fault
             for stop, register in STOPS.items():
                 flip = [f"+flip={numbers[register]}", "+bit=0"]
-                fault = self._stopped(program, [*plusargs, *flip], images)
-                yield f"{stop}: {fault}" if fault else ""
+                if fault := self._stopped(program, [*plusargs, *flip], images):
+                    return f"{stop}: {fault}"
         except (host.LinkError, ValueError):
-            yield "host"
+            return "host"
+        return ""
 
     def _stopped(self, program: Path, plusargs: Sequence[str], images: np.ndarray) -> str:
         """Flip a bit in one cycle after another until there is a restart, after which images are

@@ -24,7 +24,7 @@ from cocotbext.axi import (
 
 from sc_neurocore.axi_ports import ADDRESS_BITS, BROKEN, BY_NAME, COUNTERS, REGISTERS, RESULT
 from sc_neurocore.cosim.simulation import job
-from sc_neurocore.cosim.streams import HIGH, LOW, Stalls
+from sc_neurocore.cosim.streams import HIGH, LOW, Stalls, scalar
 
 CHANNELS = {"s_axis_t": ("data", "keep", "last"), "m_axis_t": ("data", "last"),
             "s_axi_aw": ("addr", "prot"), "s_axi_w": ("data", "strb"), "s_axi_b": ("resp",),
@@ -46,7 +46,8 @@ class Channel:
 
     def __init__(self, design: Any, name: str):
         self._name = name
-        self._valid, self._ready = (getattr(design, f"{name}{part}") for part in ("valid", "ready"))
+        self._valid, self._ready = (scalar(getattr(design, f"{name}{part}"))
+                                    for part in ("valid", "ready"))
         self._payload = [getattr(design, name + signal) for signal in CHANNELS[name]]
         self.clear()
 
@@ -56,7 +57,7 @@ class Channel:
         self._waiting: list[int] | None = None
 
     def sample(self) -> None:
-        """Look at it, once a cycle; it is ``sending`` while a packet has begun."""
+        """Look at it, once a cycle; a stream is ``sending`` while a packet has begun."""
         if self._valid.value == HIGH:
             payload = [int(signal.value) for signal in self._payload]
             assert self._waiting in (None, payload), f"{self._name}: changed while it waited"

@@ -13,7 +13,7 @@ import cocotb
 from bench_framing import frames_in
 
 from sc_neurocore.cosim.simulation import job
-from sc_neurocore.cosim.streams import HIGH, LOW, Input, Sink, Stalls, run_cycles
+from sc_neurocore.cosim.streams import HIGH, LOW, Input, Sink, Stalls, run_cycles, scalar
 from sc_neurocore.protocol import (
     CRC_BYTES,
     ESCAPE,
@@ -69,7 +69,7 @@ class Accelerator:
         self._format, self._delay = format, delay
         self.sink = Sink(design, "transfers", stall)
         self._valid, self._result = Input(design.results__valid), design.results__payload
-        self._ready, self._wrong = design.results__ready, design.wrong
+        self._ready, self._wrong = scalar(design.results__ready), scalar(design.wrong)
         self.images: list[bytes] = []
         self._due: list[tuple[int, int]] = []
         self._cycle = self._ready_at = 0
@@ -127,8 +127,8 @@ class Host:
     def __init__(self, design: Any, script: Callable[["Host"], Iterator[Callable[[], bool]]],
                  accelerator: Accelerator, stall: float):
         self._valid, self._byte = Input(design.received__valid), Input(design.received__payload)
-        self._ready, self._stalls = design.received__ready, Stalls(stall)
-        self._sending, self._busy = design.sent__valid, design.busy
+        self._ready, self._stalls = scalar(design.received__ready), Stalls(stall)
+        self._sending, self._busy = scalar(design.sent__valid), scalar(design.busy)
         self._sink, self._accelerator = Sink(design, "sent", stall), accelerator
         self._queue: list[int] = []
         self._offered = False

@@ -51,8 +51,8 @@ def fault(case: Case) -> str:
     """What is wrong with a case, or nothing.
 
     Both engines of the simulator, where it has two, and products on torch must have the golden
-    model's results, and the Verilog all that `cosim.verify` compares, first without stalls,
-    then with them.
+    model's results, and the Verilog all that `cosim.verify` compares: without stalls and, if
+    that is right, with them.
     """
     want = golden.run(case.network, case.images)
     options = {"products": {"engine": "products"}, "torch": {"device": "cpu"}}

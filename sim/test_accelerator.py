@@ -1,5 +1,6 @@
 """The whole accelerator against the golden model; its bench is the one that the package ships."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from common import random_network
 
 from sc_neurocore import cosim, golden, verilog
+from sc_neurocore.cosim.simulation import SimulationError
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.synapses import Convolution, Source
 
@@ -130,6 +132,18 @@ def test_the_seed_changes_the_hardware(tmp_path, cache):
                          cache=cache, text=text, fail_fast=True)
     assert not first.passed
     assert [run.name for run in first.runs] == ["steady"]
+
+
+def test_a_flag_that_is_a_vector_is_an_error(tmp_path, cache):
+    """Not one that is never set."""
+    network, spec = random_network((10, 7, 3)), AcceleratorSpec((3, 3), 4)
+    text = verilog.generate(network, spec, trace=True)
+    flag = re.compile(r"^  (output|wire) intensities__ready;", re.MULTILINE)
+    vector, replaced = flag.subn(r"  \1 [0:0] intensities__ready;", text)
+    assert replaced
+    with pytest.raises(SimulationError, match=r"intensities__ready must be a scalar"):
+        cosim.verify(network, np.zeros((1, 10), int), spec, folder=tmp_path, cache=cache,
+                     lint=False, text=vector)
 
 
 def test_one_circuit_serves_every_network_of_its_shape(tmp_path, cache):

@@ -10,13 +10,27 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from cocotb.clock import Clock
+from cocotb.handle import LogicObject
 from cocotb.triggers import FallingEdge, ReadOnly
 from cocotb.types import Logic
 
 from .simulation import LONGEST_STALL
 
 LOW, HIGH = Logic(0), Logic(1)
-"""To compare values of scalar signals with: a number would be made a `Logic` each time."""
+"""To compare values of what is `scalar` with: a number would be made a `Logic` each time."""
+
+
+def scalar(signal: Any) -> Any:
+    """The signal, whose values are `Logic`.
+
+    Raises
+    ------
+    TypeError
+        If it is a vector: even of one bit, its values would equal neither `LOW` nor `HIGH`.
+    """
+    if not isinstance(signal, LogicObject):
+        raise TypeError(f"{signal._path} must be a scalar, not a {type(signal).__name__}")
+    return signal
 
 
 class Part(Protocol):
@@ -124,7 +138,7 @@ class Monitor:
     """Records ports while a valid signal is set, as tuples of unsigned integers."""
 
     def __init__(self, valid: Any, ports: Sequence[Any]):
-        self._valid, self._ports = valid, list(ports)
+        self._valid, self._ports = scalar(valid), list(ports)
         self.records: list[tuple[int, ...]] = []
         self.cycles: list[int] = []
 
@@ -138,8 +152,9 @@ class Monitor:
 
 
 def _stream(design: Any, name: str) -> tuple[Any, Any, Any]:
-    return tuple(getattr(design, f"{name}__{member}")
-                 for member in ("payload", "valid", "ready"))
+    payload, *flags = (getattr(design, f"{name}__{member}")
+                       for member in ("payload", "valid", "ready"))
+    return payload, *map(scalar, flags)
 
 
 async def run_cycles(design: Any, parts: Sequence[Part], done: Callable[[], bool], limit: int,

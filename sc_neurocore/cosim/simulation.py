@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -25,6 +26,9 @@ WAIVERS = Path(__file__).with_name("waivers.vlt")
 _PIPED_BYTES = 2**20
 _RULES_SINCE = {"PROCASSINIT": (5, 38)}
 """Waived rules that not every supported Verilator knows, with the first version that does."""
+_FEW = 8
+"""Designs, or so, in a folder to which more will come, so that precompiled headers pay."""
+_HEADERS = "headers.h"
 _MAKEFLAGS = [
     # Most time goes into C++, and most cycles into Python: compile the design fast, as one file.
     "OPT_SLOW=-O0", "VM_PARALLEL_BUILDS=0", "VK_USER_OBJS=",
@@ -87,10 +91,9 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
         control += f'public_flat_rw -module "{top}" -var "*"\n'
         arguments.append("--no-public-flat-rw")     # cocotb's runner says the opposite before
     # cocotb's main program is a part of that file: what both include takes longer than itself.
-    main = config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    makeflags = " ".join(["--", rf"OPT_FAST=-O0\ -include\ {main}", *_MAKEFLAGS])
+    included = [config.share_dir / "lib" / "verilator" / "verilator.cpp"]
     # The executable is linked to cocotb's libraries where they are now.
-    tools = [verilator.version, waves, makeflags, sys.version, version("cocotb"),
+    tools = [verilator.version, waves, _MAKEFLAGS, sys.version, version("cocotb"),
              str(config.libs_dir), *counting]
     key = _key(text, top, control, *tools, *arguments)
     compiled = folder.resolve() / coverage.name(key, counting)
@@ -98,6 +101,9 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
         return compiled
     compiled.parent.mkdir(parents=True, exist_ok=True)
     library = compiled.parent / f"library-{_key(*tools)}"
+    headers = compiled.parent / f"headers-{_key(*tools)}"
+    if headers.exists():
+        included.insert(0, Path("..") / headers.name / _HEADERS)
     working = Path(tempfile.mkdtemp(prefix="compile-", dir=compiled.parent))
     source, log = working / f"{top}.v", working / "compile.log"
     source.write_text(text)
@@ -105,7 +111,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
     for part in library.glob("*.o"):
         # Newer than the makefile that Verilator is going to write: make would compile it again.
         os.utime(shutil.copy(part, working), (2**32 - 1, 2**32 - 1))
-    with verilator.active(MAKEFLAGS=makeflags):
+    with verilator.active(MAKEFLAGS=_makeflags(included)):
         try:
             get_runner("verilator").build(
                 sources=[VerilatorControlFile(working / WAIVERS.name), source], hdl_toplevel=top,
@@ -117,8 +123,32 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
     _keep([working / top, source], compiled)
     # Verilator's own library is the same for every design, and takes longer to compile than most.
     _keep(list(working.glob("verilated*.o")), library)
+    if not headers.exists() and len(list(compiled.parent.iterdir())) > _FEW:
+        _precompile(verilator, working, headers)
     shutil.rmtree(working)
     return compiled
+
+
+def _makeflags(included: Sequence[Path]) -> str:
+    """What make reads as its arguments; ``included`` are put in front of the design."""
+    fast = r"\ ".join(["-O0", *(rf"-include\ {path}" for path in included)])
+    return " ".join(["--", f"OPT_FAST={fast}", *_MAKEFLAGS])
+
+
+def _precompile(verilator: Verilator, working: Path, headers: Path) -> None:
+    """Compile what each design includes, with the flags of the one that was compiled last.
+
+    Designs include it from a folder of its own; where Verilator has no rule for it, there is none.
+    """
+    (working / _HEADERS).write_text('#include "verilated.h"\n#include "verilated_vpi.h"\n')
+    made, precompiled = (working / f"{_HEADERS}{part}.gch" for part in (".fast", ""))
+    # The rule is one of parallel builds.
+    with verilator.active(MAKEFLAGS=_makeflags([]).replace("BUILDS=0", "BUILDS=1")), \
+            (working / "headers.log").open("wb") as log:
+        subprocess.run(["make", "-f", "Vtop.mk", made.name], cwd=working, stdout=log,
+                       stderr=subprocess.STDOUT, check=False)
+    if made.exists():
+        _keep([working / _HEADERS, made.rename(precompiled)], headers)
 
 
 def _waivers(verilator: Verilator) -> str:

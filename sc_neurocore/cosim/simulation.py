@@ -108,9 +108,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
     source, log = working / f"{top}.v", working / "compile.log"
     source.write_text(text)
     (working / WAIVERS.name).write_text(control)
-    for part in library.glob("*.o"):
-        # Newer than the makefile that Verilator is going to write: make would compile it again.
-        os.utime(shutil.copy(part, working), (2**32 - 1, 2**32 - 1))
+    _reuse(library, working)
     with verilator.active(MAKEFLAGS=_makeflags(included)):
         try:
             get_runner("verilator").build(
@@ -121,8 +119,7 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
             raise ToolError(f"Verilator failed on {source} ({error}); its log is {log}:\n"
                             f"{_tail(log)}") from error
     _keep([working / top, source], compiled)
-    # Verilator's own library is the same for every design, and takes longer to compile than most.
-    _keep(list(working.glob("verilated*.o")), library)
+    _keep(_library(working), library)
     if not headers.exists() and len(list(compiled.parent.iterdir())) > _FEW:
         _precompile(verilator, working, headers)
     shutil.rmtree(working)
@@ -149,6 +146,18 @@ def _precompile(verilator: Verilator, working: Path, headers: Path) -> None:
                        stderr=subprocess.STDOUT, check=False)
     if made.exists():
         _keep([working / _HEADERS, made.rename(precompiled)], headers)
+
+
+def _library(working: Path) -> list[Path]:
+    """Verilator's own, compiled; the same for every design, and takes longer than most."""
+    return list(working.glob("verilated*.o"))
+
+
+def _reuse(library: Path, working: Path) -> None:
+    """Put Verilator's own library where a design will be compiled, if it is there."""
+    for part in library.glob("*.o"):
+        # Newer than the makefile that Verilator is going to write: make would compile it again.
+        os.utime(shutil.copy(part, working), (2**32 - 1, 2**32 - 1))
 
 
 def _waivers(verilator: Verilator) -> str:

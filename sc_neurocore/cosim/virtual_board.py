@@ -14,7 +14,7 @@ from ..extras import ToolError, require
 from ..network import IntegerNetwork
 from ..spec import AcceleratorSpec
 from . import coverage
-from .simulation import WAIVERS, _keep, _key, _tail, _waivers
+from .simulation import WAIVERS, _keep, _key, _library, _reuse, _tail, _waivers
 from .tools import find_verilator
 
 TOP = "board"
@@ -83,12 +83,15 @@ def compile_board(text: str, folder: Path, top: str = TOP, main: Path = MAIN, *,
     options = (["-Wall", *counting] if counting else ["-Wall", "-CFLAGS", "-O2"] if lint else
                ["-Wno-fatal"])
     makeflags = _MAKEFLAGS + ("" if lint and not counting else _UNOPTIMIZED)
-    key = _key(text, waivers, main.read_text(), verilator.version, makeflags, options)
+    tools = [verilator.version, makeflags, options]
+    key = _key(text, waivers, main.read_text(), *tools)
     compiled = folder.resolve() / coverage.name(key, counting)
     if (compiled / top).exists():
         return compiled / top
     compiled.parent.mkdir(parents=True, exist_ok=True)
+    library = compiled.parent / f"library-{_key(*tools)}"
     working = Path(tempfile.mkdtemp(prefix="compile-", dir=compiled.parent))
+    _reuse(library, working)
     source, log = working / f"{top}.v", working / "compile.log"
     source.write_text(text)
     (working / WAIVERS.name).write_text(waivers)
@@ -102,6 +105,7 @@ def compile_board(text: str, folder: Path, top: str = TOP, main: Path = MAIN, *,
     if code or not (working / top).exists():
         raise ToolError(f"Verilator failed on {source}; its log is {log}:\n{_tail(log)}")
     _keep([working / top, source], compiled)
+    _keep(_library(working), library)
     shutil.rmtree(working)
     return compiled / top
 

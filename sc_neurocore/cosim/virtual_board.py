@@ -80,7 +80,7 @@ def compile_board(text: str, folder: Path, top: str = TOP, main: Path = MAIN, *,
     verilator = find_verilator()
     waivers = _waivers(verilator)
     counting = coverage.options(text, lint=lint)
-    options = (["-Wall", *counting] if counting else ["-Wall", "-CFLAGS", "-O2"] if lint else
+    options = (["-Wall", *counting] if counting else ["-Wall", "-CFLAGS", "-O1"] if lint else
                ["-Wno-fatal"])
     makeflags = _MAKEFLAGS + ("" if lint and not counting else _UNOPTIMIZED)
     tools = [verilator.version, makeflags, options]

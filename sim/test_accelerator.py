@@ -8,6 +8,7 @@ import pytest
 from common import random_network
 
 from sc_neurocore import cosim, golden, verilog
+from sc_neurocore.cosim import simulation
 from sc_neurocore.cosim.simulation import SimulationError
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.synapses import Convolution, Source
@@ -132,6 +133,19 @@ def test_the_seed_changes_the_hardware(tmp_path, cache):
                          cache=cache, text=text, fail_fast=True)
     assert not first.passed
     assert [run.name for run in first.runs] == ["steady"]
+
+
+def test_headers_are_precompiled_where_there_are_several_designs(tmp_path, monkeypatch):
+    """And a design that is compiled with them does the same."""
+    monkeypatch.setattr(simulation, "_FEW", 4)      # with the library and the working folder
+    network, spec = random_network((6, 3)), AcceleratorSpec((3,), 2)
+    images = np.array([[0, 50, 100, 150, 200, 255]])
+    text = verilog.generate(network, spec, trace=True)
+    for number, want in enumerate([0, 1, 1]):
+        report = cosim.verify(network, images, spec, folder=tmp_path / "run", cache=tmp_path,
+                              text=f"{text}// {number}\n")
+        assert report.passed, str(report)
+        assert len(list(tmp_path.glob("headers-*/headers.h.gch"))) == want
 
 
 def test_a_flag_that_is_a_vector_is_an_error(tmp_path, cache):

@@ -100,8 +100,8 @@ def compile_verilog(text: str, top: str, folder: Path, *, waves: bool = False, l
     if (compiled / top).exists():
         return compiled
     compiled.parent.mkdir(parents=True, exist_ok=True)
-    library = compiled.parent / f"library-{_key(*tools)}"
-    headers = compiled.parent / f"headers-{_key(*tools)}"
+    library, headers = (compiled.parent / f"{what}-{_key(*tools)}"
+                        for what in ("library", "headers"))
     if headers.exists():
         included.insert(0, Path("..") / headers.name / _HEADERS)
     working = Path(tempfile.mkdtemp(prefix="compile-", dir=compiled.parent))
@@ -139,11 +139,10 @@ def _precompile(verilator: Verilator, working: Path, headers: Path) -> None:
     """
     (working / _HEADERS).write_text('#include "verilated.h"\n#include "verilated_vpi.h"\n')
     made, precompiled = (working / f"{_HEADERS}{part}.gch" for part in (".fast", ""))
-    # The rule is one of parallel builds.
-    with verilator.active(MAKEFLAGS=_makeflags([]).replace("BUILDS=0", "BUILDS=1")), \
-            (working / "headers.log").open("wb") as log:
-        subprocess.run(["make", "-f", "Vtop.mk", made.name], cwd=working, stdout=log,
-                       stderr=subprocess.STDOUT, check=False)
+    with verilator.active(MAKEFLAGS=_makeflags([])):
+        # The rule is one of parallel builds.
+        subprocess.run(["make", "-f", "Vtop.mk", "VM_PARALLEL_BUILDS=1", made.name], cwd=working,
+                       capture_output=True, check=False)
     if made.exists():
         _keep([working / _HEADERS, made.rename(precompiled)], headers)
 

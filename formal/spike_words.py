@@ -1,23 +1,25 @@
 """The encoder and its stand-in for ready-made spikes: all words, all spikes, whatever stalls.
 
 The encoder's whole rule is proved, for a small image: an intensity is followed from its transfer to
-its spike in each timestep, which is what ``docs/number-format.md`` says (its draw, from the golden
-model, is below its limit), however transfers and words wait. Both keep the contract of the queue
-behind them, which reserved_queue.py takes for granted.
+its spike in each timestep, or its bit in each plane, which is the golden model's, however transfers
+and words wait. Both keep the contract of the queue behind them, which reserved_queue.py takes for
+granted.
 """
 
-from itertools import islice
+from functools import partial
 
+import numpy as np
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value
 from common import random_network
 from test_mutations import Mutation
 
+from sc_neurocore import golden
 from sc_neurocore.gateware.encoder import SpikeEncoder
 from sc_neurocore.gateware.reserved_queue import ReservedQueue
 from sc_neurocore.gateware.spike_input import SpikeInput
-from sc_neurocore.golden import lfsr_draws
 from sc_neurocore.network import IntegerNetwork
+from sc_neurocore.rounds import encoder_rounds
 from sc_neurocore.spec import AcceleratorSpec
 
 from .double_buffer import full_halves
@@ -40,28 +42,29 @@ from .lfsr import power
 N_INPUT, LANES, BEATS, TIMESTEPS, WIDTH = 9, 4, 2, 2, 3
 ROWS, TRANSFERS = -(-N_INPUT // LANES), -(-N_INPUT // BEATS)
 """Three words a timestep and five transfers an image, the last of them not full."""
-ROUNDS = ROWS * TIMESTEPS
 STAGES = 3
 """Cycles from reading a row to its commit."""
 
 
-def network(encoder: str) -> IntegerNetwork:
+def network(encoder: str, timesteps: int = TIMESTEPS) -> IntegerNetwork:
     """A small network with an encoder."""
-    small = random_network((N_INPUT, 3, 2), timesteps=TIMESTEPS, intensity_width=WIDTH)
-    return IntegerNetwork(small.layers, TIMESTEPS, WIDTH, encoder, seed=1)
+    small = random_network((N_INPUT, 3, 2), timesteps=timesteps, intensity_width=WIDTH)
+    return IntegerNetwork(small.layers, timesteps, WIDTH, encoder, seed=1)
 
 
-def encoder() -> Module:
+def encoder(kind: str, timesteps: int) -> Module:
     """Transfers of two intensities; words of four."""
     m = new()
-    snn = network("lfsr")
+    snn = network(kind, timesteps)
+    rounds = encoder_rounds(snn)
+    places = ROWS * rounds
     m.submodules.encoder = encoder = SpikeEncoder(snn, AcceleratorSpec((3, 2), BEATS, LANES))
     module = inside(encoder)
     in_range(m, encoder)
     transfers = encoder.intensities
     offers(m, transfers, "intensities")
     place, owed = commits_in_order(m, encoder, encoder.trace.word, submodule(module, "queue"),
-                                   LANES, ROWS, TIMESTEPS)
+                                   LANES, ROWS, rounds)
 
     # The intensity that is followed: input ``j`` of an image in the half that is chosen.
     j, half = AnyConst(range(N_INPUT)), AnyConst(1)
@@ -69,7 +72,7 @@ def encoder() -> Module:
     followed, intensity = Signal(), Signal(WIDTH)
     m.d.comb += Assume(j < N_INPUT)
     issue, ends = signal(module, "issue"), signal(module, "ends")
-    row, timestep = signal(module, "row"), signal(module, "round")
+    row, round_ = signal(module, "row"), signal(module, "round")
     is_there = followed & issue & (row == j // LANES) & (drained[0] == half)
     with m.If(is_taken(transfers)):
         is_last = loaded == TRANSFERS - 1
@@ -77,7 +80,7 @@ def encoder() -> Module:
     m.d.sync += drained.eq(drained + (issue & ends))
     with m.If(is_taken(transfers) & (loaded == j // BEATS) & (filled[0] == half) & AnySeq(1)):
         m.d.sync += [followed.eq(1), intensity.eq(transfers.payload[j % BEATS])]
-    with m.Elif(is_there & (timestep == TIMESTEPS - 1)):
+    with m.Elif(is_there & (round_ == rounds - 1)):
         m.d.sync += followed.eq(0)
 
     # It waits for nothing but an image and room, and takes transfers while a half is empty.
@@ -91,8 +94,8 @@ def encoder() -> Module:
         checked = past(m, checked, f"checked_{stage}")
         value = past(m, value, f"value_{stage}")
         on_way.append(issue)
-    draws = list(islice(lfsr_draws(snn), N_INPUT * TIMESTEPS))
-    number = Signal(range(N_INPUT * TIMESTEPS))
+    spikes = spikes_of_intensities(snn)
+    number = Signal(range(len(spikes)))
     m.d.comb += [number.eq((place // ROWS) * N_INPUT + j),
                  Assert(issue == encoder.trace.valid),
                  Assert(submodule(module, "queue").word.spikes == encoder.trace.spikes),
@@ -100,32 +103,51 @@ def encoder() -> Module:
                      place % ROWS, LANES, N_INPUT) == 0)),
                  Assert(~checked | (place % ROWS == j // LANES)),
                  Assert(~checked | (encoder.trace.spikes.bit_select(j % LANES, 1)
-                                    == (Array(draws)[number] < value + value[-1])))]
+                                    == Array(spikes)[number].bit_select(value, 1)))]
 
     full_halves(m, submodule(module, "halves"), filled, drained)
     ahead = place + sum(on_way[1:], on_way[0])
-    states = states_of_rows(snn)
-    stepped = place + on_way[-1]
+    compared = place + on_way[-1]
     is_full = ((filled - drained)[:2] == 2) | ((filled != drained) & (drained[0] == half))
     rows_of_half = 1 << (ROWS - 1).bit_length()
     kept = holds(m, submodule(module, "image"), j // LANES + half * rows_of_half)
-    helps(m, timestep * ROWS + row == Mux(ahead >= ROUNDS, ahead - ROUNDS, ahead),
+    if kind == "lfsr":
+        helps(m, signal(inside(submodule(module, "lfsr")), "state")
+              == Array(states_of_rows(snn))[compared])
+    else:
+        at = [signal(module, f"compared_{name}") for name in ("row", "round")]
+        helps(m, at[0] < ROWS, at[1] * ROWS + at[0] == around(compared, places))
+    helps(m, round_ * ROWS + row == around(ahead, places), place < places,
           encoder.trace.timestep * ROWS + encoder.trace.word == place, encoder.trace.word < ROWS,
-          owed == sum(on_way[1:], on_way[0]), row < ROWS, timestep < TIMESTEPS,
+          owed == sum(on_way[1:], on_way[0]), row < ROWS, round_ < rounds,
           loaded < TRANSFERS, signal(module, "loaded") == loaded,
-          (filled != drained) | ((row == 0) & (timestep == 0)),
-          signal(inside(submodule(module, "lfsr")), "state") == Array(states)[stepped],
+          (filled != drained) | ((row == 0) & (round_ == 0)),
           ~followed | is_full | ((filled[0] == half) & (loaded > j // BEATS)),
-          ~(followed & is_full & (drained[0] == half) & (timestep == TIMESTEPS - 1))
+          ~(followed & is_full & (drained[0] == half) & (round_ == rounds - 1))
           | (row <= j // LANES),
           ~followed | (kept.word_select(j % LANES, WIDTH) == intensity))
     return m
 
 
+def around(place: Value, places: int) -> Value:
+    """The place of an image, or of the next one, within that."""
+    return Mux(place >= places, place - places, place)
+
+
+def spikes_of_intensities(snn: IntegerNetwork) -> list[Const]:
+    """Of each input in each round, round by round, a bit for each intensity that it may have."""
+    encoded = np.stack([golden.encode(snn, np.full(N_INPUT, intensity))
+                        for intensity in range(2**WIDTH)])
+    if snn.encoder == "direct":         # the golden model knows no planes
+        encoded = encoded[:, :1] >> np.arange(WIDTH)[::-1, None] & 1
+    return [Const(sum(bit << intensity for intensity, bit in enumerate(bits)), 2**WIDTH)
+            for bits in encoded.reshape(2**WIDTH, -1).T.tolist()]
+
+
 def states_of_rows(snn: IntegerNetwork) -> list[Const]:
     """State of the LFSR before each row of an image, and once more before the next image's."""
     found = []
-    for number in range(ROUNDS):
+    for number in range(ROWS * snn.timesteps):
         timestep, row = divmod(number, ROWS)
         steps = power((timestep * N_INPUT + row * LANES) * WIDTH)
         found.append(Const(sum(((mask & snn.lfsr_state).bit_count() & 1) << bit
@@ -187,13 +209,29 @@ PROPERTY = ("a word a row and timestep, in order, with the spikes it must have, 
 FALLS = Mutation("reserved_queue.py", "self.words.valid.eq(fetch | (self.words.valid & ~taken))",
                  "self.words.valid.eq(fetch)")
 """Words are not offered until they are taken."""
+ENCODERS = {
+    "encoder": ("lfsr", TIMESTEPS, (("lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),)),
+    # Where timesteps are no power of two, inputs do not meet all phases.
+    "encoder_low_discrepancy": ("low_discrepancy", 3, (
+        ("Cat(reversed((at[\"round\"] ^ number)[:phase_width]))",
+         "(at[\"round\"] ^ number)[:phase_width]"),
+        ("Cat(C(1, 1), phase)", "Cat(C(0, 1), phase)"),
+        ("Cat(Const(lane, column), at[\"row\"])", "Cat(Const(0, column), at[\"row\"])"))),
+    "encoder_direct": ("direct", TIMESTEPS, (
+        ("intensities[i][::-1].bit_select", "intensities[i].bit_select"),
+        ("self._position(m, step, closes, \"compared\")",
+         "self._position(m, 1, closes, \"compared\")"))),
+}
+"""Of each proof the encoder, timesteps, and faults of what it alone has."""
 PROOFS = {
-    "encoder": Proof(
-        f"SpikeEncoder, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, encoder,
+    **{name: Proof(
+        f"SpikeEncoder, {kind}, {N_INPUT} inputs, {timesteps} timesteps", PROPERTY,
+        partial(encoder, kind, timesteps),
         (FALLS, *(Mutation("encoder.py", *change) for change in (
-            ("lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),
+            *faults,
+            *((("Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +"),)
+              if kind != "direct" else ()),
             ("halves.can_drain & queue.room", "halves.can_drain"),
-            ("Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +"),
             ("self.intensities.ready.eq(halves.can_fill)", "self.intensities.ready.eq(1)"),
             ("word.spikes.eq(spikes), word.last", "word.spikes.eq(spikes & 1), word.last"),
             ("word.base.eq(committed[\"row\"] * lanes)", "word.base.eq(committed[\"row\"])"),
@@ -203,7 +241,9 @@ PROOFS = {
              "m.d.sync += round_.eq(Mux(round_ ==",
              "row.eq(row + 1)\n            with m.If(closes):\n                "
              "m.d.sync += round_.eq(Mux(round_ =="),
-            ("fires & inputs", "fires")))), 5),
+            ("queue.reserve.eq(issue)", "queue.reserve.eq(0)"),
+            ("fires & inputs", "fires")))), 5)
+       for name, (kind, timesteps, faults) in ENCODERS.items()},
     "spike_input": Proof(
         f"SpikeInput, {N_INPUT} inputs, {TIMESTEPS} timesteps", PROPERTY, spike_input,
         (FALLS, *(Mutation("spike_input.py", *change) for change in (

@@ -13,7 +13,8 @@ MAKERS: dict[str, Callable[[], Target]] = {
     "IDX": targets.idx, "IDX, labels": targets.idx_labels, "IDX, gzip": targets.idx_compressed,
     "numpy, npz": targets.arrays, "numpy, npy": targets.array,
     "spikes, npz": partial(targets.spikes, "npz"), "spikes, npy": partial(targets.spikes, "npy"),
-    "ONNX": targets.onnx, "NIR": targets.nir, "manifest": commands.manifest,
+    "ONNX": targets.onnx, "ONNX, weights": partial(targets.onnx, of_weights=True),
+    "NIR": targets.nir, "manifest": commands.manifest,
     "command quantize": partial(command, targets.floats, "quantize FILE --output written"),
     "command import": partial(command, targets.nir, "import FILE --timesteps 8 --reset subtract "
                                                     "--dt 1e-4 --output written"),

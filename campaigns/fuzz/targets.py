@@ -248,8 +248,8 @@ def spikes(form: str) -> Target:
 
 # --- other people's networks ---------------------------------------------------------------------
 
-def onnx() -> Target:
-    """ONNX files, some with their weights beside them."""
+def onnx(of_weights: bool = False) -> Target:
+    """ONNX files, some with their weights beside them; or the files of such weights."""
     import warnings
 
     warnings.simplefilter("ignore")
@@ -266,9 +266,13 @@ def onnx() -> Target:
         onnx.save(split, f"{folder}/a.onnx", save_as_external_data=True, location="weights",
                   size_threshold=0)
         seeds.append(Path(folder, "a.onnx").read_bytes())
-        beside = {"weights": Path(folder, "weights").read_bytes()}
-    return Target("ONNX", "network.onnx", seeds, load_onnx, reshape=_reassembled, beside=beside,
-                  is_codegen=True)
+        weights = Path(folder, "weights").read_bytes()
+    if of_weights:
+        return Target("ONNX, weights", "weights", [weights],
+                      lambda path: load_onnx(path.with_name("network.onnx")),
+                      beside={"network.onnx": seeds[-1]}, is_codegen=True)
+    return Target("ONNX", "network.onnx", seeds, load_onnx, reshape=_reassembled,
+                  beside={"weights": weights}, is_codegen=True)
 
 
 def _reassembled(random: Random, data: bytes) -> bytes:

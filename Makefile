@@ -18,11 +18,11 @@ DIGITS := build/demo/network.safetensors
 help:
 	@echo "make demo      train, convert, quantize, write Verilog, co-simulate, build a bitstream, report"
 	@echo "make bitstream BOARD=icebreaker   the demo's network for a board; sc-neurocore boards lists them"
-	@echo "make test      the whole regression: lint, types, unit tests, co-simulation"
+	@echo "make test      the regression: lint, types, unit tests, proofs, co-simulation"
 	@echo "make formal    prove the gateware's properties, and refute them where it is broken"
 	@echo "make verilog   write the reference design to hdl/"
 	@echo "make faults    flip bits of weights, of an accelerator and of boards; some minutes"
-	@echo "make regress   test, and the longer runs"
+	@echo "make regress   test, and what takes longer: 200 random networks, for one"
 	@echo "make random NETWORKS=1000 SEED=1   other random networks than those of make regress"
 	@echo "make mutation  faults planted in the gateware, by hand and by Yosys, and what finds them"
 	@echo "make coverage  what the tests reach of the gateware and of the package, and why not the rest"

@@ -42,6 +42,9 @@ def verilog(network: Path, data: str | None, trace: bool, axi: bool, header: Pat
     NETWORK is an integer network. Its weights become initial contents of memories. Either --lanes
     say how it is laid out, or it is chosen for a device: the smallest layout that is as fast as
     --latency or --fps ask for, or the fastest one that fits.
+
+    With --axi a watchdog resets an accelerator that a flipped bit has stopped. Without it there is
+    none: the design around it may need one (docs/verification.md).
     """
     from .. import axi_ports
     from .. import verilog as generator

@@ -20,7 +20,7 @@ import click
 
 from benchmarks.readme import updated
 
-from . import ROOT, python_points, unreached
+from . import ROOT, python_points, reasons
 from .gateware_points import Point, points
 
 OUTPUT = Path("build/coverage")
@@ -67,14 +67,14 @@ def table(counted: dict[Point, bool], modules: Iterable[python_points.Module]) -
     return "\n".join(lines) + "\n"
 
 
-def report(output: Path) -> tuple[unreached.Judged, str]:
+def report(output: Path) -> tuple[reasons.Judged, str]:
     """Write the report of all that was counted; returns what is not reached, and the table."""
     counted = points(output / "simulations")
     modules = python_points.modules(output / "python", ROOT)
-    missed = [*(unreached.Missed(f"gateware/{point.file}", point.what, point.line)
+    missed = [*(reasons.Missed(f"gateware/{point.file}", point.what, point.line)
                 for point, reached in sorted(counted.items()) if not reached),
               *(missed for module in modules for missed in module.missed)]
-    judged = unreached.judge(missed, unreached.explanations(EXPLANATIONS))
+    judged = reasons.judge(missed, reasons.explanations(EXPLANATIONS))
     rows = table(counted, modules)
     (output / "report.md").write_text(f"# Coverage\n\n{rows}\n{judged.text()}")
     return judged, rows

@@ -8,7 +8,7 @@ from typing import Any
 
 from coverage import Coverage
 
-from .unreached import Missed
+from .reasons import Missed
 
 PACKAGE = "sc_neurocore"
 

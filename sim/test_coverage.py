@@ -7,7 +7,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from campaigns import covering, gateware_points, unreached
+from campaigns import covering, gateware_points, reasons
 from campaigns.coverage import table
 
 
@@ -54,33 +54,33 @@ def test_what_is_not_reached_is_found(tmp_path, simulate, monkeypatch):
     assert "`gateware/test_coverage.py` | 5 of 8 | 6 of 12 |" in table(points, [])
 
 
-MISSED = [unreached.Missed("gateware/uart.py", "count[2] rises", 0),
-          unreached.Missed("host/line.py", "raise", 7)]
+MISSED = [reasons.Missed("gateware/uart.py", "count[2] rises", 0),
+          reasons.Missed("host/line.py", "raise", 7)]
 
 
 def test_each_reason_is_needed_and_each_point_has_one(tmp_path):
     file = tmp_path / "unreached.toml"
-    file.write_text('[[unreached]]\nfile = "gateware/"\nwhat = ["/count.*/", "other"]\n'
+    file.write_text('[[unreached]]\nwhere = "gateware/"\nwhat = ["/count.*/", "other"]\n'
                     'reason = "Too slow."\n')
-    judged = unreached.judge(MISSED, unreached.explanations(file))
+    judged = reasons.judge(MISSED, reasons.explanations(file))
     assert not judged.holds
     assert judged.unexplained == [MISSED[1]]
     assert [why.what for why in judged.needless] == ["other"]
-    assert unreached.judge(MISSED[:1], unreached.explanations(file)[:1]).holds
+    assert reasons.judge(MISSED[:1], reasons.explanations(file)[:1]).holds
 
 
 def test_reasons_are_of_machines_with_a_program_or_without(tmp_path):
     file = tmp_path / "unreached.toml"
     file.write_text("".join(
-        f'[[unreached]]\nfile = "stages.py"\nwhat = "{key} {program}"\nreason = "-"\n'
+        f'[[unreached]]\nwhere = "stages.py"\nwhat = "{key} {program}"\nreason = "-"\n'
         f'{key} = "{program}"\n' for program in ("sh", "no-such-program")
         for key in ("with", "without")))
-    assert [why.what for why in unreached.explanations(file)] == ["with sh",
-                                                                  "without no-such-program"]
+    assert [why.what for why in reasons.explanations(file)] == ["with sh",
+                                                                "without no-such-program"]
 
 
 def test_a_reason_must_say_of_what(tmp_path):
     file = tmp_path / "unreached.toml"
-    file.write_text('[[unreached]]\nfile = "gateware/"\nreason = "Too slow."\n')
-    with pytest.raises(ValueError, match="entry 1 must have file, what and reason"):
-        unreached.explanations(file)
+    file.write_text('[[unreached]]\nwhere = "gateware/"\nreason = "Too slow."\n')
+    with pytest.raises(ValueError, match="entry 1 must have where, what and reason"):
+        reasons.explanations(file)

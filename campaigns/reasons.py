@@ -1,4 +1,4 @@
-"""Reasons why something is not reached, and what has none."""
+"""Reasons why checks miss something, and what has none."""
 
 import re
 import shutil
@@ -11,34 +11,35 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Missed:
-    """Something that no test reaches: a file of the package, what, and a line of it or 0."""
+    """Something that no check reaches, or notices: a file of the package, or a design; what; and a
+    line of the file or 0."""
 
-    file: str
+    where: str
     what: str
     line: int
 
     def __str__(self) -> str:
-        return f"{self.file}{f':{self.line}' if self.line else ''}: `{self.what}`"
+        return f"{self.where}{f':{self.line}' if self.line else ''}: `{self.what}`"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why something of a file, or of each file of a folder, is not reached.
+    """Why something of a file, of each file of a folder, or of a design is missed.
 
     ``what`` is that of what is missed, or a regular expression for the whole of it between slashes;
     it has no line numbers, which change. ``sometimes``: it depends on the machine, or on time.
     """
 
-    file: str
+    where: str
     what: str
     reason: str
     sometimes: bool = False
 
     def explains(self, missed: Missed) -> bool:
         """Whether this is the reason."""
-        in_file = missed.file == self.file or (self.file.endswith("/")
-                                               and missed.file.startswith(self.file))
-        return in_file and (self.what == missed.what or (
+        is_there = missed.where == self.where or (self.where.endswith("/")
+                                                  and missed.where.startswith(self.where))
+        return is_there and (self.what == missed.what or (
             self.what[0] == self.what[-1] == "/"
             and re.fullmatch(self.what[1:-1], missed.what) is not None))
 
@@ -63,25 +64,25 @@ class Judged:
     def summary(self) -> str:
         """What is wrong, line by line, after how much is explained."""
         return "\n".join([
-            f"{len(self.missed)} not reached, {len(self.unexplained)} of them without a reason",
+            f"{len(self.missed)} missed, {len(self.unexplained)} of them without a reason",
             *(f"no reason: {missed}" for missed in self.unexplained),
-            *(f"needless reason: {why.file}: {why.what}" for why in self.needless)])
+            *(f"needless reason: {why.where}: {why.what}" for why in self.needless)])
 
     def text(self) -> str:
         """In Markdown, by reason."""
-        lines = ["## Not reached, by reason", ""]
+        lines = ["## Missed, by reason", ""]
         for why in dict.fromkeys(why for _, why in self.missed if why is not None):
             lines += [f"### {why.reason}", "",
                       *(f"- {missed}" for missed, its in self.missed if its is why), ""]
         return "\n".join([*lines, "## Not explained", "",
                           *(f"- {missed}" for missed in self.unexplained),
-                          *(f"- needless: {why.file}: `{why.what}`" for why in self.needless), ""])
+                          *(f"- needless: {why.where}: `{why.what}`" for why in self.needless), ""])
 
 
 def explanations(path: Path) -> list[Explanation]:
-    """Those of a TOML file: tables ``unreached`` with the fields of `Explanation`, ``file`` and
-    ``what`` perhaps lists: one for each file and each of ``what``. A table for machines that have
-    a program says ``with`` it, one for those that lack it ``without``.
+    """Those of a TOML file, which is a list of tables with the fields of `Explanation`, ``where``
+    and ``what`` perhaps lists: one for each of both. A table for machines that have a program says
+    ``with`` it, one for those that lack it ``without``.
 
     Raises
     ------
@@ -89,18 +90,19 @@ def explanations(path: Path) -> list[Explanation]:
         If a table has other keys, or a regular expression is none.
     """
     read = []
-    for number, entry in enumerate(tomllib.loads(path.read_text())["unreached"], 1):
+    (entries,) = tomllib.loads(path.read_text()).values()
+    for number, entry in enumerate(entries, 1):
         try:
             if not (_is_there(entry.pop("with", None), True)
                     and _is_there(entry.pop("without", None), False)):
                 continue
-            files, patterns = (each if isinstance(each, list) else [each]
-                               for each in (entry.pop("file"), entry.pop("what")))
-            for file, pattern in product(files, patterns):
+            places, patterns = (each if isinstance(each, list) else [each]
+                                for each in (entry.pop("where"), entry.pop("what")))
+            for where, pattern in product(places, patterns):
                 re.compile(pattern[1:-1] if pattern.startswith("/") else "")
-                read.append(Explanation(file, pattern, **entry))
+                read.append(Explanation(where, pattern, **entry))
         except (KeyError, TypeError, re.error) as error:
-            raise ValueError(f"{path}: entry {number} must have file, what and reason: {error}"
+            raise ValueError(f"{path}: entry {number} must have where, what and reason: {error}"
                              ) from None
     return read
 

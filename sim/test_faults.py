@@ -13,11 +13,14 @@ from test_axi import TOP, packets
 from campaigns import faults, flips
 from campaigns.flip_choice import Flip, is_constant
 from campaigns.flipped_designs import Outcome
+from campaigns.flipped_weights import accuracies, flip_weights
 from campaigns.tops import board_network
 from sc_neurocore import golden, host
 from sc_neurocore.cosim import simulation, virtual_board
+from sc_neurocore.datasets import digits
 from sc_neurocore.gateware.axi_top import AxiTop
 from sc_neurocore.results import differences
+from sc_neurocore.storage import load_network
 from sc_neurocore.verilog import component_text
 
 NETWORK, SPEC = board_network()
@@ -121,6 +124,29 @@ def test_what_stays_wrong_is_a_fault_where_it_need_not(design, module, name, row
     assert not faults.is_fault(replace(outcome, heals=True))
     assert faults.is_fault(replace(outcome, outcome="hangs")) == faults.has_watchdog(design)
     assert f"--design {shlex.quote(design)} --flip 1 0 0 9" in faults.again(outcome)
+
+
+def test_bits_of_weights_are_flipped_where_they_are_said_to_be():
+    first, second = NETWORK.layers
+    end = first.weights.size * first.weight_width
+    for place, layer, weight, step in [(0, 0, 0, 1), (end - 1, 0, -1, 2**(first.weight_width - 1)),
+                                       (end + second.weight_width + 2, 1, 1, 4)]:
+        changes = [new.weights.astype(int) - old.weights for new, old in zip(
+            flip_weights(NETWORK, np.array([place])).layers, NETWORK.layers, strict=True)]
+        assert abs(changes[layer].flat[weight]) == step
+        assert sum(np.count_nonzero(change) for change in changes) == 1
+
+
+def test_many_flipped_bits_of_weights_cost_accuracy():
+    network, images = load_network(faults.REFERENCE), digits()
+    found = accuracies(network, network.intensities(images.test_images[:100]),
+                       images.test_labels[:100], counts=(1, 300), seeds=2)
+    assert found.whole > 85
+    few, many = found.flipped.mean(1)
+    assert found.whole - 5 < few
+    assert many < found.whole - 10
+    assert found.places[-1].mean() <= found.places[0].mean()
+    assert "| 300 of 4736, anywhere |" in found.table()
 
 
 def test_flips_are_where_they_are_said_to_be():

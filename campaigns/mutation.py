@@ -5,9 +5,10 @@
 
 Yosys makes the mutants, so many of each kind of module, and each is simulated by the check of its
 design. Of those that no check kills, Yosys is asked whether they differ at all; the ones that it
-does not prove equivalent are told in full, with a command that runs them again. It is asked about
-a killed one of each design, too, and must not prove it equivalent. Writes ``mutation.json`` and
-``mutation.md``.
+does not prove equivalent are told in full, with a command that runs them again. Of all designs'
+mutants, as they are by default, each of those must be explained in ``survivors.toml``, and each
+explanation must be needed. Yosys is asked about a killed one of each design, too, and must not
+prove it equivalent. Writes ``mutation.json`` and ``mutation.md``.
 """
 
 import json
@@ -15,7 +16,7 @@ import os
 import shlex
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,11 +27,14 @@ import click
 
 from benchmarks.readme import updated
 
-from . import ROOT, mutants
+from . import ROOT, mutants, reasons
 from .subjects import Subject, subjects
 
 OUTPUT = Path("build/mutation")
 DOCUMENT = ROOT / "docs" / "verification.md"
+EXPLANATIONS = Path(__file__).with_name("survivors.toml")
+PER_PART, SEED = 4, 1
+"""What is documented."""
 REFUTED_S = 20.0
 """That Yosys may try to prove a killed mutant equivalent."""
 WANTED = 0.95
@@ -111,6 +115,32 @@ def refuted(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return list(first.values())
 
 
+def explained(outcomes: Iterable[Outcome]) -> reasons.Judged:
+    """The survivors, each with its reason."""
+    return reasons.judge(
+        [reasons.Missed(outcome.subject, f"{outcome.mutant.module}: {outcome.mutant.what}", 0)
+         for outcome in outcomes if outcome.survived], reasons.explanations(EXPLANATIONS))
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """The table, what it comes to, and why the survivors survive."""
+    judged = explained(outcomes)
+    killed = sum(bool(outcome.killed_by) for outcome in outcomes)
+    survive = len(judged.missed)
+    return "\n".join([
+        table(outcomes), "", f"{len(outcomes)} mutants, {len(outcomes) - killed - survive} of them "
+        f"equivalent; {killed} killed, {score(outcomes):.1%} of the others; {survive} survive",
+        *[""] * bool(survive),
+        *(f"- {missed}: {'NOT EXPLAINED' if why is None else why.reason}"
+          for missed, why in judged.missed)])
+
+
+def score(outcomes: Iterable[Outcome]) -> float:
+    """The part that is killed of the mutants that are not equivalent."""
+    real = [outcome for outcome in outcomes if not outcome.is_equivalent]
+    return sum(bool(outcome.killed_by) for outcome in real) / max(len(real), 1)
+
+
 def table(outcomes: Iterable[Outcome]) -> str:
     """A row for each design and part: mutants, killed, by what, and survivors."""
     rows: dict[tuple[str, str], list[Outcome]] = {}
@@ -128,9 +158,10 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 
 @click.command()
-@click.option("--per-part", default=4, show_default=True, help="Mutants of each part of a design.")
+@click.option("--per-part", default=PER_PART, show_default=True,
+              help="Mutants of each part of a design.")
 @click.option("--jobs", default=2, show_default=True, help="Simulations at a time.")
-@click.option("--seed", default=1, show_default=True, help="Of the choice of mutants.")
+@click.option("--seed", default=SEED, show_default=True, help="Of the choice of mutants.")
 @click.option("--subject", "names", multiple=True, help="Design to attack.  [default: all]")
 @click.option("--mutant", "number", type=int, help="The only one, of one --subject.")
 @click.option("--output", default=OUTPUT, show_default=True, type=click.Path(path_type=Path))
@@ -140,8 +171,10 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], number: in
     """Make mutants of the gateware, and see which ones its checks kill."""
     if number is not None and len(names) != 1:
         raise click.UsageError(f"--mutant needs one --subject, not {len(names)}")
-    if update and names:
-        raise click.UsageError("--update needs all designs, not some")
+    is_documented = not names and (per_part, seed) == (PER_PART, SEED)
+    if update and not is_documented:
+        raise click.UsageError(f"--update needs all designs, {PER_PART} mutants of each part, and "
+                               f"seed {SEED}")
     os.environ["COCOTB_MAX_FAILURES"] = "1"     # of a bench; the others may take long to fail
     wanted = names or tuple(subject.name for subject in subjects())
     outcomes, failed = [], []
@@ -166,27 +199,23 @@ def main(per_part: int, jobs: int, seed: int, names: tuple[str, ...], number: in
             [outcome.mutant for outcome in asked],
             [output / "work" / outcome.subject for outcome in asked]), strict=True) if proved]
     failed += [f"proved equivalent, but {outcome}" for outcome in wrong]
-    survivors = [outcome for outcome in outcomes if outcome.survived]
-    killed = sum(bool(outcome.killed_by) for outcome in outcomes)
-    score = killed / max(killed + len(survivors), 1)
-    text = "\n".join([
-        table(outcomes), "", f"{len(outcomes)} mutants, {len(outcomes) - killed - len(survivors)} "
-        f"of them equivalent; {killed} killed, {score:.1%} of the others; {len(survivors)} survive",
-        "", *(f"- {outcome}" for outcome in survivors), *[""] * bool(survivors),
-        f"Of {len(asked)} killed mutants, one of each design, {len(wrong)} are proved equivalent."])
-    (output / "mutation.md").write_text(text + "\n")
+    found = (f"{summary(outcomes)}\n\nOf {len(asked)} killed mutants, one of each design, "
+             f"{len(wrong)} are proved equivalent.\n")
+    (output / "mutation.md").write_text(found)
     (output / "mutation.json").write_text(json.dumps(
         [asdict(outcome) for outcome in outcomes], indent=1) + "\n")
-    click.echo("\n" + text)
-    for outcome in survivors:
+    click.echo("\n" + found)
+    for outcome in filter(lambda outcome: outcome.survived, outcomes):
         click.echo(f"Again: python -m campaigns.mutation --per-part {per_part} --seed {seed} "
                    f"--subject {shlex.quote(outcome.subject)} --mutant {outcome.mutant.number}")
     if failed:
         raise SystemExit("\n".join(failed))
-    if score < WANTED:
+    if score(outcomes) < WANTED:
         raise SystemExit(f"Less than {WANTED:.0%} are killed")
+    if is_documented and not explained(outcomes).holds:
+        raise SystemExit(explained(outcomes).summary())
     if update:
-        DOCUMENT.write_text(updated(DOCUMENT.read_text(), "mutants", text + "\n"))
+        DOCUMENT.write_text(updated(DOCUMENT.read_text(), "mutants", found))
 
 
 if __name__ == "__main__":

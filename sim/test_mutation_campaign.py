@@ -2,7 +2,7 @@
 
 import pytest
 
-from campaigns import mutants, mutation
+from campaigns import mutants, mutation, reasons
 from campaigns.subjects import Component
 
 NAME = "frames out"
@@ -53,3 +53,15 @@ def test_a_mutant_survives_a_check_of_nothing(attacked, folder, monkeypatch):
     assert outcome.survived
     assert "SURVIVED" in str(outcome)
     assert mutation.table([outcome]).endswith("| 1 |")
+    assert mutation.score([outcome]) == 0
+    assert mutation.summary([outcome]).endswith(f"{outcome.mutant.what}`: NOT EXPLAINED")
+    judged = mutation.explained([outcome])
+    assert len(judged.unexplained) == 1
+    assert judged.needless
+    assert not judged.holds
+
+
+def test_survivors_that_are_explained_are_those_of_the_documentation():
+    text = mutation.DOCUMENT.read_text()
+    for why in reasons.explanations(mutation.EXPLANATIONS):
+        assert why.sometimes or f"- {why.where}: `{why.what}`: {why.reason}\n" in text

@@ -10,6 +10,7 @@ from common import random_network
 from sc_neurocore import cosim, golden, verilog
 from sc_neurocore.cosim import simulation
 from sc_neurocore.cosim.simulation import SimulationError
+from sc_neurocore.cosim.tools import find_verilator
 from sc_neurocore.spec import AcceleratorSpec
 from sc_neurocore.synapses import Convolution, Source
 
@@ -146,6 +147,12 @@ def test_headers_are_precompiled_where_there_are_several_designs(tmp_path, monke
                               text=f"{text}// {number}\n")
         assert report.passed, str(report)
         assert len(list(tmp_path.glob("headers-*/headers.h.gch"))) == want
+
+
+def test_headers_are_not_precompiled_where_verilator_has_no_rule_for_them(tmp_path):
+    (tmp_path / "Vtop.mk").write_text("default: Vtop\n")
+    simulation._precompile(find_verilator(), tmp_path, tmp_path / "headers")
+    assert not (tmp_path / "headers").exists()
 
 
 def test_a_flag_that_is_a_vector_is_an_error(tmp_path, cache):

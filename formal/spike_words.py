@@ -209,14 +209,17 @@ PROPERTY = ("a word a row and timestep, in order, with the spikes it must have, 
 FALLS = Mutation("reserved_queue.py", "self.words.valid.eq(fetch | (self.words.valid & ~taken))",
                  "self.words.valid.eq(fetch)")
 """Words are not offered until they are taken."""
+LIMIT = "Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +"
+"""The highest bit of an intensity is not added to its limit."""
 ENCODERS = {
-    "encoder": ("lfsr", TIMESTEPS, (("lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"),)),
+    "encoder": ("lfsr", TIMESTEPS, (
+        ("lfsr.is_partial.eq(closes)", "lfsr.is_partial.eq(0)"), LIMIT)),
     # Where timesteps are no power of two, inputs do not meet all phases.
     "encoder_low_discrepancy": ("low_discrepancy", 3, (
         ("Cat(reversed((at[\"round\"] ^ number)[:phase_width]))",
          "(at[\"round\"] ^ number)[:phase_width]"),
         ("Cat(C(1, 1), phase)", "Cat(C(0, 1), phase)"),
-        ("Cat(Const(lane, column), at[\"row\"])", "Cat(Const(0, column), at[\"row\"])"))),
+        ("Cat(Const(lane, column), at[\"row\"])", "Cat(Const(0, column), at[\"row\"])"), LIMIT)),
     "encoder_direct": ("direct", TIMESTEPS, (
         ("intensities[i][::-1].bit_select", "intensities[i].bit_select"),
         ("self._position(m, step, closes, \"compared\")",
@@ -229,8 +232,6 @@ PROOFS = {
         partial(encoder, kind, timesteps),
         (FALLS, *(Mutation("encoder.py", *change) for change in (
             *faults,
-            *((("Cat(intensity[-1], intensity) +", "Cat(C(0, 1), intensity) +"),)
-              if kind != "direct" else ()),
             ("halves.can_drain & queue.room", "halves.can_drain"),
             ("self.intensities.ready.eq(halves.can_fill)", "self.intensities.ready.eq(1)"),
             ("word.spikes.eq(spikes), word.last", "word.spikes.eq(spikes & 1), word.last"),

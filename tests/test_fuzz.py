@@ -23,8 +23,9 @@ from campaigns.fuzz import crashes, links, mutate, surroundings, worker, writers
 from campaigns.fuzz.makers import MAKERS
 from campaigns.fuzz.target import Target
 
-INPUTS = {name: 3 if name == "board" else 5 if name in ("ONNX", "host", "host, loading") else 25
-          for name in MAKERS if not name.startswith("command") and name != "board, loading"}
+SLOW = {"ONNX": 5, "host": 5, "host, loading": 5, "board": 3}
+INPUTS = {name: SLOW.get(name, 25) for name in MAKERS
+          if not name.startswith("command") and name != "board, loading"}
 """Mutants of each target."""
 
 
